@@ -1,0 +1,13 @@
+//! The wire types of the Kubernetes API: names, Status, whole objects, the options of requests.
+//!
+//! Nothing here knows of HTTP, of storage or of plugins; every other part may use it.
+
+pub mod context;
+pub mod group_version;
+pub mod object;
+pub mod status;
+
+pub use context::{RequestContext, UserInfo};
+pub use group_version::{GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource};
+pub use object::Object;
+pub use status::Status;

@@ -1,0 +1,13 @@
+//! HTTP requests to answers.
+
+pub mod discovery;
+pub mod get;
+pub mod health;
+pub mod list;
+pub mod negotiation;
+pub mod openapi;
+pub mod request;
+pub mod request_info;
+pub mod response;
+pub mod version;
+pub mod watch;

@@ -1,0 +1,53 @@
+//! A request for a resource, authenticated and authorized, with everything that its handler needs.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use hyper::body::Incoming;
+
+use super::request_info::RequestInfo;
+use crate::api::RequestContext;
+use crate::registry::Store;
+use crate::registry::definition::VersionDefinition;
+
+pub struct ResourceRequest {
+    pub info: RequestInfo,
+    /// Decoded pairs of the query, in order.
+    pub query: Vec<(String, String)>,
+    /// Without Authorization and identity headers.
+    pub headers: HeaderMap,
+    pub context: RequestContext,
+    pub store: Arc<Store>,
+    /// Taken by the handler that reads it.
+    pub body: Option<Incoming>,
+}
+
+impl ResourceRequest {
+    /// The first value of a query parameter; empty where it is absent.
+    pub fn query(&self, name: &str) -> &str {
+        self.query
+            .iter()
+            .find(|(key, _)| key == name)
+            .map_or("", |(_, value)| value)
+    }
+
+    /// Whether a parameter is given, perhaps without a value.
+    pub fn has_query(&self, name: &str) -> bool {
+        self.query.iter().any(|(key, _)| key == name)
+    }
+
+    /// The version that was asked for: the router has found it served.
+    pub fn version(&self) -> &VersionDefinition {
+        self.store
+            .definition()
+            .served(&self.info.version)
+            .expect("routing looks the version up")
+    }
+
+    pub fn header(&self, name: http::header::HeaderName) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|it| it.to_str().ok())
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,170 @@
+//! What objects are kept in: bytes under keys, with one decimal revision for all of a store.
+//!
+//! Engines ([`sqlite`], [`memory`]) keep bytes and know nothing of kinds, groups or JSON. Every read of a
+//! client comes from a [`watch_cache`] that an engine feeds through [`Sink`]; the engine itself is read only
+//! when it starts, by its own tools, and for the small key spaces without a cache (a plugin's own, control).
+//!
+//! Keys are `/`-separated: `objects/<group>/<resource>/[<namespace>/]<name>`, `kv/<plugin>/<key>`,
+//! `control/<what>/…`. No segment is empty.
+
+pub mod conformance;
+pub mod continue_token;
+pub mod memory;
+pub mod mirror;
+pub mod sqlite;
+pub mod watch_cache;
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::api::RequestContext;
+
+/// A point in a store's history; also every resourceVersion that clients see. It never decreases, across
+/// restarts, restores and moves between engines too, and is never 0 for a stored object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Revision(pub u64);
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+pub type Key = Arc<str>;
+
+/// Bytes as an engine keeps them, untouched. For objects: JSON without a resourceVersion, and where it goes
+/// ([`crate::api::object::Encoded`]); for other values `version_at` is 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    pub bytes: Bytes,
+    pub version_at: u32,
+}
+
+/// A record and the revision that wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    pub key: Key,
+    pub revision: Revision,
+    pub record: Record,
+}
+
+/// One change, as the engine committed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    pub key: Key,
+    pub revision: Revision,
+    /// The new record; `None` for a delete.
+    pub record: Option<Record>,
+    /// The record before, with its revision; `None` for a create.
+    pub previous: Option<(Revision, Record)>,
+}
+
+/// What must hold for a write to be committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// There is nothing under the key.
+    Absent,
+    /// The record under the key was written at this revision.
+    At(Revision),
+    Anything,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Write {
+    pub key: Key,
+    pub expected: Expected,
+    /// `None` deletes; deleting what is not there with [`Expected::Anything`] changes nothing.
+    pub record: Option<Record>,
+}
+
+/// Part of a store's objects that a read is about; the mirror asks its plugin for no more than that.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope<'a> {
+    /// Key prefix, ending in `/`.
+    pub prefix: &'a str,
+    pub namespace: Option<&'a str>,
+    pub name: Option<&'a str>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// [`Expected::Absent`] did not hold.
+    #[error("{key} exists already")]
+    Exists { key: Key },
+    /// [`Expected::At`] did not hold: `actual` is what is there.
+    #[error("{key} is not at the expected revision")]
+    Conflict { key: Key, actual: Option<Box<Item>> },
+    /// A revision before what is kept.
+    #[error("revision {requested} is compacted, the oldest is {oldest}")]
+    Compacted {
+        requested: Revision,
+        oldest: Revision,
+    },
+    /// The engine cannot take writes now, e.g. its disk is full. `0` tells an operator why and what to do.
+    #[error("the store is read-only: {0}")]
+    ReadOnly(String),
+    /// The plugin that keeps the object refused, with the answer for the client.
+    #[error("refused by the backend: {}", .0.message)]
+    Refused(Box<crate::api::Status>),
+    #[error("the store failed: {0}")]
+    Failed(#[source] anyhow::Error),
+}
+
+/// Takes what an engine commits; a watch cache, mostly.
+///
+/// Calls come one at a time, in the order of revisions, on a thread of the engine: they must not block.
+pub trait Sink: Send + Sync {
+    /// Everything under the prefix at `revision`, and the changes that led there from `oldest` on, oldest first.
+    /// Called once, before any [`Sink::apply`].
+    fn load(&self, items: Vec<Item>, history: Vec<Event>, oldest: Revision, revision: Revision);
+
+    /// One commit's changes under the prefix. An engine calls it before it acknowledges the write.
+    fn apply(&self, events: &[Event]);
+
+    /// The store is at `revision`, whether or not anything under the prefix changed.
+    fn progress(&self, revision: Revision);
+}
+
+#[async_trait]
+pub trait Storage: Send + Sync {
+    /// Feeds `sink` from now on with all under `prefix`, without a gap. It has been loaded when this returns.
+    async fn attach(&self, prefix: &str, sink: Arc<dyn Sink>) -> Result<(), StorageError>;
+
+    /// Makes reads of `scope` from a cache consistent: everything that was committed before this call is in
+    /// the attached sinks when it returns, with the revision that they are at.
+    async fn refresh(
+        &self,
+        context: &RequestContext,
+        scope: Scope<'_>,
+    ) -> Result<Revision, StorageError>;
+
+    /// Commits all of `writes` or none, at one new revision, and returns it. When this returns, the change is
+    /// durable as far as the engine promises, and in the attached sinks. A batch in which nothing changes
+    /// returns the current revision.
+    async fn commit(
+        &self,
+        context: &RequestContext,
+        writes: Vec<Write>,
+    ) -> Result<Revision, StorageError>;
+
+    /// Reads past the caches.
+    async fn get(&self, key: &str) -> Result<Option<Item>, StorageError>;
+
+    /// Up to `limit` items under `prefix` (ending in `/`) in the order of keys, from `start` (a whole key, or
+    /// empty) on. Reads past the caches.
+    async fn list(
+        &self,
+        prefix: &str,
+        start: &str,
+        limit: usize,
+    ) -> Result<Vec<Item>, StorageError>;
+
+    /// The store's revision, without asking anybody.
+    fn current_revision(&self) -> Revision;
+
+    /// `None` while the store works; else one line for `/readyz` that says what is wrong and what to do.
+    fn trouble(&self) -> Option<String>;
+}
