@@ -11,7 +11,9 @@ pub mod conformance;
 pub mod continue_token;
 pub mod memory;
 pub mod mirror;
+mod sinks;
 pub mod sqlite;
+mod transaction;
 pub mod watch_cache;
 
 use std::fmt;
@@ -131,6 +133,7 @@ pub trait Sink: Send + Sync {
 #[async_trait]
 pub trait Storage: Send + Sync {
     /// Feeds `sink` from now on with all under `prefix`, without a gap. It has been loaded when this returns.
+    /// The engine holds it weakly: once its owner drops it, it is fed no more.
     async fn attach(&self, prefix: &str, sink: Arc<dyn Sink>) -> Result<(), StorageError>;
 
     /// Makes reads of `scope` from a cache consistent: everything that was committed before this call is in
@@ -142,8 +145,9 @@ pub trait Storage: Send + Sync {
     ) -> Result<Revision, StorageError>;
 
     /// Commits all of `writes` or none, at one new revision, and returns it. When this returns, the change is
-    /// durable as far as the engine promises, and in the attached sinks. A batch in which nothing changes
-    /// returns the current revision.
+    /// durable as far as the engine promises, and in the attached sinks. A batch in which nothing changes (what
+    /// is written is there already, what is deleted is not) returns the current revision. No key may be written
+    /// twice in a batch.
     async fn commit(
         &self,
         context: &RequestContext,
