@@ -5,6 +5,7 @@
 pub mod context;
 pub mod group_version;
 pub mod object;
+pub mod protobuf;
 pub mod status;
 
 pub use context::{RequestContext, UserInfo};
