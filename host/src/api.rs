@@ -6,9 +6,12 @@ pub mod context;
 pub mod group_version;
 pub mod object;
 pub mod protobuf;
+pub mod options;
+pub mod request_info;
 pub mod status;
 
 pub use context::{RequestContext, UserInfo};
 pub use group_version::{GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource};
 pub use object::Object;
+pub use request_info::RequestInfo;
 pub use status::Status;

@@ -12,9 +12,9 @@ mod selector_requirements;
 
 use async_trait::async_trait;
 
+use crate::api::RequestInfo;
 use crate::api::status::{self, Status};
 use crate::api::{RequestContext, UserInfo};
-use crate::endpoints::request_info::RequestInfo;
 
 pub use always_allowed::AlwaysAllowed;
 pub use forbidden::forbidden;

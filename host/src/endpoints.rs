@@ -7,7 +7,6 @@ pub mod list;
 pub mod negotiation;
 pub mod openapi;
 pub mod request;
-pub mod request_info;
 pub mod response;
 pub mod version;
 pub mod watch;

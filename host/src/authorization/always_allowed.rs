@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{Authorizer, Decision};
+use crate::api::RequestInfo;
 use crate::api::UserInfo;
-use crate::endpoints::request_info::RequestInfo;
 
 /// The flags `--authorization-always-allow-paths` of an extension server upstream, with its defaults.
 const PATHS: &[&str] = &["/healthz", "/readyz", "/livez"];

@@ -4,9 +4,9 @@
 //! `&`, `<` and `>` of the request are escaped as HTML, since browsers may show the text; the reason comes
 //! from the cluster's authorizer and is left as it is.
 
+use crate::api::RequestInfo;
 use crate::api::status::{self, Details, Status};
 use crate::api::{GroupResource, UserInfo};
-use crate::endpoints::request_info::RequestInfo;
 
 /// `reason` is the authorizer's, perhaps empty.
 pub fn forbidden(user: &UserInfo, request: &RequestInfo, reason: &str) -> Box<Status> {

@@ -17,8 +17,8 @@ use tokio::sync::OnceCell;
 use super::decision_cache::{DecisionCache, Key};
 use super::{Authorizer, Decision, selector_requirements};
 use crate::ambient::Clock;
+use crate::api::RequestInfo;
 use crate::api::UserInfo;
-use crate::endpoints::request_info::RequestInfo;
 
 /// As `maxControlledAttrCacheSize` upstream.
 const CACHED_ATTRIBUTES_MAX_BYTES: usize = 10_000;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use http::HeaderMap;
 use hyper::body::Incoming;
 
-use super::request_info::RequestInfo;
 use crate::api::RequestContext;
+use crate::api::RequestInfo;
 use crate::registry::Store;
 use crate::registry::definition::VersionDefinition;
 
