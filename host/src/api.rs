@@ -5,8 +5,8 @@
 pub mod context;
 pub mod group_version;
 pub mod object;
-pub mod protobuf;
 pub mod options;
+pub mod protobuf;
 pub mod request_info;
 pub mod status;
 
