@@ -65,13 +65,18 @@ impl Object {
             .map_err(|error| Failure::invalid().cause("FieldValueInvalid", "", &error.to_string()))
     }
 
-    /// A field at the top, e.g. `spec`, as a type of the plugin's own. One that is absent reads as `{}`.
+    /// A field at the top, e.g. `spec`, as a type of the plugin's own. One that is absent or null reads as
+    /// `{}`.
     ///
     /// # Errors
     /// 422 `Invalid` that names the field, where it does not fit the type.
     pub fn field<T: DeserializeOwned>(&self, name: &str) -> Result<T, Failure> {
         let empty = Value::Object(Map::new());
-        let value = self.value.get(name).unwrap_or(&empty);
+        let value = self
+            .value
+            .get(name)
+            .filter(|value| !value.is_null())
+            .unwrap_or(&empty);
         T::deserialize(value)
             .map_err(|error| Failure::invalid().field(name, value, &error.to_string()))
     }

@@ -8,7 +8,8 @@ impl Plugin for Hello {
     fn manifest() -> String {
         let group = "hello.example.com";
         let names = json!({"kind": "Greeting", "plural": "greetings"});
-        json!({"resources": [{"group": group, "names": names, "versions": [{"name": "v1"}]}]}).to_string()
+        json!({"resources": [{"group": group, "names": names, "versions": [{"name": "v1"}]}]})
+            .to_string()
     }
 }
 
