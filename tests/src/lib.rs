@@ -1,1 +1,14 @@
-//! Harness.
+//! The harness of the integration and end-to-end tests: real programs, real sockets, temporary folders.
+//!
+//! Everything that it starts ends with the value that owns it, by its process id. Nothing waits for a fixed
+//! time: [`wait::until`] asks again until a deadline.
+
+pub mod artifacts;
+pub mod certificates;
+pub mod client;
+pub mod cluster;
+pub mod host;
+pub mod kubeconfig;
+pub mod kubectl;
+pub mod process;
+pub mod wait;

@@ -1,0 +1,1 @@
+//! Through the socket of `outrigger dev`, with real plugins.

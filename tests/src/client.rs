@@ -1,0 +1,287 @@
+//! A small HTTPS client: one connection a request, HTTP/2 or HTTP/1.1, answers as they came.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+use tokio_rustls::TlsConnector;
+
+use crate::kubeconfig::Kubeconfig;
+
+/// No answer takes longer, on the slowest machine that tests run on.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A user of one server.
+#[derive(Clone)]
+pub struct Client {
+    authority: String,
+    tls: Arc<ClientConfig>,
+    headers: HeaderMap,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+/// A watch that is open; dropping it closes its connection.
+pub struct Watch {
+    body: Incoming,
+    buffered: BytesMut,
+    _connection: Connection,
+}
+
+struct Connection(AbortHandle);
+
+impl Client {
+    pub fn new(config: &Kubeconfig) -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(config.ca_pem.as_bytes()) {
+            roots.add(certificate?)?;
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots);
+        let mut tls = match &config.certificate {
+            Some((certificate, key)) => {
+                let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
+                    .collect::<Result<Vec<_>, _>>()?;
+                tls.with_client_auth_cert(chain, PrivateKeyDer::from_pem_slice(key.as_bytes())?)?
+            }
+            None => tls.with_no_client_auth(),
+        };
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let mut headers = HeaderMap::new();
+        if let Some(token) = &config.token {
+            headers.insert(header::AUTHORIZATION, format!("Bearer {token}").parse()?);
+        }
+        let authority = config
+            .server
+            .strip_prefix("https://")
+            .context("the server's URL is not https")?;
+        Ok(Self {
+            authority: authority.trim_end_matches('/').to_owned(),
+            tls: Arc::new(tls),
+            headers,
+        })
+    }
+
+    /// The same user, over HTTP/1.1.
+    #[must_use]
+    pub fn http1(&self) -> Self {
+        let mut tls = (*self.tls).clone();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self {
+            tls: Arc::new(tls),
+            ..self.clone()
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        self.send(Method::GET, path, &[], Bytes::new()).await
+    }
+
+    pub async fn post(&self, path: &str, object: &Value) -> Result<Answer> {
+        self.json(Method::POST, path, object).await
+    }
+
+    pub async fn put(&self, path: &str, object: &Value) -> Result<Answer> {
+        self.json(Method::PUT, path, object).await
+    }
+
+    pub async fn merge_patch(&self, path: &str, patch: &Value) -> Result<Answer> {
+        let headers = [("content-type", "application/merge-patch+json")];
+        let body = serde_json::to_vec(patch)?.into();
+        self.send(Method::PATCH, path, &headers, body).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Result<Answer> {
+        self.send(Method::DELETE, path, &[], Bytes::new()).await
+    }
+
+    async fn json(&self, method: Method, path: &str, object: &Value) -> Result<Answer> {
+        let headers = [("content-type", "application/json")];
+        let body = serde_json::to_vec(object)?.into();
+        self.send(method, path, &headers, body).await
+    }
+
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Answer> {
+        let exchange = async {
+            let (response, _connection) = self.open(method, path, headers, body).await?;
+            let (parts, body) = response.into_parts();
+            anyhow::Ok(Answer {
+                status: parts.status,
+                headers: parts.headers,
+                body: body.collect().await?.to_bytes(),
+            })
+        };
+        tokio::time::timeout(DEADLINE, exchange)
+            .await
+            .with_context(|| format!("no answer from {path}"))?
+    }
+
+    /// Opens a watch; an answer other than 200 is an error with the server's own text.
+    pub async fn watch(&self, path: &str) -> Result<Watch> {
+        let open = self.open(Method::GET, path, &[], Bytes::new());
+        let (response, connection) = tokio::time::timeout(DEADLINE, open).await??;
+        let status = response.status();
+        if status != StatusCode::OK {
+            let body = response.into_body().collect().await?.to_bytes();
+            bail!("watch {path}: {status} {}", String::from_utf8_lossy(&body));
+        }
+        Ok(Watch {
+            body: response.into_body(),
+            buffered: BytesMut::new(),
+            _connection: connection,
+        })
+    }
+
+    async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<(Response<Incoming>, Connection)> {
+        let host = self.authority.rsplit_once(':').map_or("", |it| it.0);
+        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
+        let tcp = TcpStream::connect(&self.authority).await?;
+        tcp.set_nodelay(true)?;
+        let tls = TlsConnector::from(self.tls.clone())
+            .connect(name, tcp)
+            .await?;
+        let is_http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
+
+        let mut request = Request::builder().method(method);
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if is_http2 {
+            let uri = format!("https://{}{path}", self.authority);
+            let request = request.uri(uri).body(Full::new(body))?;
+            let (mut sender, connection) =
+                hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tls))
+                    .await?;
+            let connection = Connection(tokio::spawn(connection).abort_handle());
+            Ok((sender.send_request(request).await?, connection))
+        } else {
+            let request = request
+                .uri(path)
+                .header(header::HOST, &self.authority)
+                .body(Full::new(body))?;
+            let (mut sender, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(tls)).await?;
+            let connection = Connection(tokio::spawn(connection).abort_handle());
+            Ok((sender.send_request(request).await?, connection))
+        }
+    }
+}
+
+impl Answer {
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_slice(&self.body).with_context(|| self.text())
+    }
+
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The object, if the server said that all is well.
+    pub fn ok(&self) -> Result<Value> {
+        if !self.status.is_success() {
+            bail!("{}: {}", self.status, self.text());
+        }
+        self.json()
+    }
+
+    /// `CODE REASON: message` of a Status.
+    #[must_use]
+    pub fn failure(&self) -> String {
+        let status = self.json().unwrap_or_default();
+        let text = |field: &str| status[field].as_str().unwrap_or("").to_owned();
+        format!(
+            "{} {}: {}",
+            self.status.as_u16(),
+            text("reason"),
+            text("message")
+        )
+    }
+}
+
+impl Watch {
+    /// The next event; `None` when the server has ended the watch.
+    pub async fn next(&mut self) -> Result<Option<Value>> {
+        tokio::time::timeout(DEADLINE, self.read())
+            .await
+            .context("no event came")?
+    }
+
+    /// The next event but bookmarks, as `TYPE name resourceVersion`.
+    pub async fn next_change(&mut self) -> Result<String> {
+        loop {
+            let event = self.next().await?.context("the watch has ended")?;
+            if event["type"] != "BOOKMARK" {
+                return Ok(shown(&event));
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<Option<Value>> {
+        loop {
+            if let Some(end) = self.buffered.iter().position(|it| *it == b'\n') {
+                let line = self.buffered.split_to(end + 1);
+                return Ok(Some(serde_json::from_slice(&line)?));
+            }
+            match self.body.frame().await {
+                Some(frame) => {
+                    if let Some(data) = frame?.data_ref() {
+                        self.buffered.extend_from_slice(data);
+                    }
+                }
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+/// `TYPE name` of a watch event.
+#[must_use]
+pub fn shown(event: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+    format!(
+        "{} {}",
+        text(&event["type"]),
+        text(&event["object"]["metadata"]["name"])
+    )
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

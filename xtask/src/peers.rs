@@ -1,0 +1,169 @@
+//! The real peers of the end-to-end tests: etcd, kube-apiserver and kubectl.
+//!
+//! Looked for in `KUBEBUILDER_ASSETS`, then in the cache, then built with Go from the versions that
+//! `tests/peers/go.mod` and `go.sum` pin. A build takes about ten minutes on two cores with a cold cache.
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::progress::Step;
+use crate::workspace;
+
+const PROGRAMS: [(&str, &str); 3] = [
+    ("etcd", "go.etcd.io/etcd/server/v3"),
+    ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
+    ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
+];
+
+/// Where the peers are, or why there are none.
+pub(crate) enum Peers {
+    Found(PathBuf),
+    Missing(Missing),
+}
+
+/// The peers are not there and cannot be built here.
+pub(crate) struct Missing {
+    cached: PathBuf,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "no etcd, kube-apiserver and kubectl: KUBEBUILDER_ASSETS names no folder with them, {} is not \
+             there, and there is no Go to build them with. To get them, install Go 1.26 and run \
+             `cargo xtask peers`, or set KUBEBUILDER_ASSETS to a folder made by setup-envtest",
+            self.cached.display()
+        )
+    }
+}
+
+/// `cargo xtask peers`.
+pub(crate) fn run() -> Result<ExitCode> {
+    match find_or_build()? {
+        Peers::Found(folder) => {
+            println!("{}", folder.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Peers::Missing(why) => bail!("{why}"),
+    }
+}
+
+pub(crate) fn find_or_build() -> Result<Peers> {
+    if let Some(folder) = find()? {
+        return Ok(Peers::Found(folder));
+    }
+    let pinned = Pinned::read()?;
+    let cached = pinned.cached()?;
+    let Some(go) = workspace::on_path("go") else {
+        return Ok(Peers::Missing(Missing { cached }));
+    };
+    pinned.build(&go, &cached)?;
+    Ok(Peers::Found(cached))
+}
+
+/// The peers that are there already.
+pub(crate) fn find() -> Result<Option<PathBuf>> {
+    let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
+    if let Some(folder) = assets.filter(|it| has_all(it)) {
+        return Ok(Some(folder));
+    }
+    let cached = Pinned::read()?.cached()?;
+    Ok(has_all(&cached).then_some(cached))
+}
+
+/// kubectl from the peers, or from `PATH`.
+pub(crate) fn kubectl() -> Result<Option<PathBuf>> {
+    let from_peers = find()?.map(|it| it.join("kubectl"));
+    Ok(from_peers.or_else(|| workspace::on_path("kubectl")))
+}
+
+fn has_all(folder: &Path) -> bool {
+    PROGRAMS
+        .iter()
+        .all(|(program, _)| folder.join(program).is_file())
+}
+
+/// What `tests/peers` pins.
+struct Pinned {
+    module: PathBuf,
+    /// Of Kubernetes, e.g. `v1.37.2`.
+    version: String,
+    /// Changes with any of the pinned modules and with the way they are built.
+    fingerprint: u64,
+}
+
+impl Pinned {
+    fn read() -> Result<Self> {
+        let module = workspace::root().join("tests/peers");
+        let go_mod = std::fs::read_to_string(module.join("go.mod"))?;
+        let go_sum = std::fs::read_to_string(module.join("go.sum"))?;
+        let version = go_mod
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes "))
+            .context("tests/peers/go.mod requires no k8s.io/kubernetes")?
+            .trim()
+            .to_owned();
+        let mut hasher = DefaultHasher::new();
+        (&go_mod, &go_sum, ldflags(&version)?).hash(&mut hasher);
+        Ok(Self {
+            module,
+            version,
+            fingerprint: hasher.finish(),
+        })
+    }
+
+    fn cached(&self) -> Result<PathBuf> {
+        let folder = format!("peers/{}-{:016x}", self.version, self.fingerprint);
+        Ok(workspace::cache_dir()?.join(folder))
+    }
+
+    /// Builds into a folder beside `cached` and renames it at the end: a cache is whole or not there.
+    fn build(&self, go: &Path, cached: &Path) -> Result<()> {
+        let unfinished = cached.with_extension(format!("building-{}", std::process::id()));
+        std::fs::create_dir_all(&unfinished)
+            .with_context(|| format!("cannot make {}", unfinished.display()))?;
+        for (program, package) in PROGRAMS {
+            let mut step = Step::start(&format!("building {program} ({package})"));
+            let mut build = Command::new(go);
+            build
+                .current_dir(&self.module)
+                .env("CGO_ENABLED", "0")
+                .args(["build", "-v", "-trimpath", "-ldflags"])
+                .arg(ldflags(&self.version)?)
+                .arg("-o")
+                .arg(unfinished.join(program))
+                .arg(package);
+            let finished = step.run(&mut build)?;
+            if !finished.status.success() {
+                step.finish("failed");
+                let _ = std::fs::remove_dir_all(&unfinished);
+                bail!(
+                    "{program} could not be built:\n{}",
+                    finished.lines.join("\n")
+                );
+            }
+            step.finish("built");
+        }
+        match std::fs::rename(&unfinished, cached) {
+            Err(_) if has_all(cached) => Ok(std::fs::remove_dir_all(&unfinished)?),
+            renamed => Ok(renamed?),
+        }
+    }
+}
+
+/// Without these, kubectl and kube-apiserver call themselves v0.0.0 and refuse or warn about each other.
+fn ldflags(version: &str) -> Result<String> {
+    let mut numbers = version.trim_start_matches('v').split('.');
+    let major = numbers.next().context("a version has a major number")?;
+    let minor = numbers.next().context("a version has a minor number")?;
+    let package = "k8s.io/component-base/version";
+    Ok(format!(
+        "-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} \
+         -X {package}.gitMinor={minor} -X {package}.gitTreeState=clean"
+    ))
+}

@@ -1,0 +1,322 @@
+//! `cargo xtask test`: every check and test, in stages, one build profile for all.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::peers::Peers;
+use crate::progress::Step;
+use crate::{guests, peers, tools, workspace};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Leave these stages out.
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    skip: Vec<Stage>,
+    /// Run these stages only.
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    only: Vec<Stage>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Stage {
+    /// rustfmt, of the workspace and of every plugin
+    Fmt,
+    /// clippy without warnings, of the workspace and of every plugin
+    Clippy,
+    /// rustdoc without warnings, private items included
+    Doc,
+    /// cargo-deny: licences, banned crates, sources
+    Deny,
+    /// builds every plugin as its author does and runs the plugins' own tests
+    Guests,
+    /// the tests beside the code
+    Unit,
+    /// tests through the socket of `outrigger dev`, with real plugins
+    Integration,
+    /// tests behind a real kube-apiserver
+    E2e,
+    /// `cargo xtask demo --once`, with and without kubectl
+    Demo,
+}
+
+/// What came of one command.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Count {
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+}
+
+impl Count {
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.skipped += other.skipped;
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    let mut rows = Vec::new();
+    for &stage in Stage::value_variants() {
+        if args.skip.contains(&stage) || !(args.only.is_empty() || args.only.contains(&stage)) {
+            continue;
+        }
+        let started = Instant::now();
+        let count = run_stage(stage).unwrap_or_else(|err| {
+            println!("{}: {err:#}", title(stage));
+            Count {
+                failed: 1,
+                ..Count::default()
+            }
+        });
+        rows.push((stage, count, started.elapsed()));
+    }
+    let total = print_table(&rows);
+    let is_good = total.failed == 0 && (total.skipped == 0 || !workspace::is_ci());
+    Ok(match is_good {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+fn print_table(rows: &[(Stage, Count, Duration)]) -> Count {
+    let mut total = Count::default();
+    println!("\nstage        passed  failed  skipped  seconds");
+    for (stage, count, duration) in rows {
+        total.add(*count);
+        println!(
+            "{:<12} {:>6}  {:>6}  {:>7}  {:>7.1}",
+            title(*stage),
+            count.passed,
+            count.failed,
+            count.skipped,
+            duration.as_secs_f64()
+        );
+    }
+    println!(
+        "{} passed, {} failed, {} skipped",
+        total.passed, total.failed, total.skipped
+    );
+    total
+}
+
+fn title(stage: Stage) -> String {
+    stage
+        .to_possible_value()
+        .map_or_else(String::new, |it| it.get_name().to_owned())
+}
+
+fn run_stage(stage: Stage) -> Result<Count> {
+    match stage {
+        Stage::Fmt => fmt(),
+        Stage::Clippy => clippy(),
+        Stage::Doc => check("doc", &mut doc()),
+        Stage::Deny => deny(),
+        Stage::Guests => plugins(),
+        Stage::Unit => unit(),
+        Stage::Integration => integration(),
+        Stage::E2e => e2e(),
+        Stage::Demo => demo(),
+    }
+}
+
+fn fmt() -> Result<Count> {
+    let mut command = workspace::cargo();
+    let mut count = check("fmt", command.args(["fmt", "--all", "--check"]))?;
+    for folder in guests::all()? {
+        let title = format!("fmt {}", guests::name(&folder));
+        let mut command = guests::cargo(&folder, &["fmt", "--all", "--check"]);
+        count.add(check(&title, &mut command)?);
+    }
+    Ok(count)
+}
+
+fn clippy() -> Result<Count> {
+    const STRICT: [&str; 6] = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    let mut count = check("clippy", workspace::cargo().args(STRICT))?;
+    for folder in guests::all()? {
+        let title = format!("clippy {}", guests::name(&folder));
+        count.add(check(&title, &mut guests::cargo(&folder, &STRICT))?);
+    }
+    Ok(count)
+}
+
+fn doc() -> Command {
+    let mut command = workspace::cargo();
+    command
+        .args([
+            "doc",
+            "--no-deps",
+            "--document-private-items",
+            "--workspace",
+        ])
+        .env("RUSTDOCFLAGS", "-D warnings");
+    command
+}
+
+fn deny() -> Result<Count> {
+    let mut command = Command::new(tools::cargo_deny()?);
+    command
+        .current_dir(workspace::root())
+        .args(["check", "bans", "licenses", "sources"]);
+    check("deny", &mut command)
+}
+
+fn plugins() -> Result<Count> {
+    let mut count = Count::default();
+    for folder in guests::all()? {
+        let name = guests::name(&folder);
+        count.add(check(
+            &format!("build {name}"),
+            &mut guests::build(&folder),
+        )?);
+        let mut tests = guests::cargo(&folder, &["test", "--workspace"]);
+        count.add(cargo_test(&format!("test {name}"), &mut tests)?);
+    }
+    Ok(count)
+}
+
+fn unit() -> Result<Count> {
+    let mut command = workspace::cargo();
+    command.args(["test", "--workspace", "--lib", "--bins", "--no-fail-fast"]);
+    let mut count = cargo_test("unit", &mut command)?;
+    let mut command = workspace::cargo();
+    command.args(["test", "--workspace", "--doc"]);
+    count.add(cargo_test(
+        "unit (examples in the documentation)",
+        &mut command,
+    )?);
+    Ok(count)
+}
+
+fn integration() -> Result<Count> {
+    let mut count = check("building the host", &mut workspace::build_binaries())?;
+    let mut command = workspace::cargo();
+    command.args(["test", "--workspace", "--test", "integration"]);
+    count.add(cargo_test("integration", &mut command)?);
+    Ok(count)
+}
+
+fn e2e() -> Result<Count> {
+    let folder = match peers::find_or_build()? {
+        Peers::Found(folder) => folder,
+        Peers::Missing(why) => return Ok(skipped("e2e", &why)),
+    };
+    println!("e2e: the peers are in {}", folder.display());
+    let mut count = check("building the host", &mut workspace::build_binaries())?;
+    let mut command = workspace::cargo();
+    command
+        .args(["test", "--workspace", "--test", "e2e"])
+        .env("OUTRIGGER_PEERS", folder);
+    count.add(cargo_test("e2e", &mut command)?);
+    Ok(count)
+}
+
+fn demo() -> Result<Count> {
+    let this: PathBuf = std::env::current_exe()?;
+    let run = |title: &str, flags: &[&str]| {
+        let mut command = Command::new(&this);
+        check(title, command.arg("demo").arg("--once").args(flags))
+    };
+    let mut count = run("demo without kubectl", &["--without-kubectl"])?;
+    count.add(match peers::kubectl()? {
+        Some(_) => run("demo", &[])?,
+        None => skipped(
+            "demo",
+            &"no kubectl in the peers' folder or on PATH; `cargo xtask peers` gets it",
+        ),
+    });
+    Ok(count)
+}
+
+fn skipped(title: &str, why: &dyn std::fmt::Display) -> Count {
+    println!("{title} ... SKIPPED: {why}");
+    Count {
+        skipped: 1,
+        ..Count::default()
+    }
+}
+
+/// A command that passes or fails as a whole.
+fn check(title: &str, command: &mut Command) -> Result<Count> {
+    let mut step = Step::start(title);
+    let finished = step.run(command)?;
+    if finished.status.success() {
+        step.finish("ok");
+        return Ok(Count {
+            passed: 1,
+            ..Count::default()
+        });
+    }
+    step.finish("FAILED");
+    println!("{command:?}\n{}", finished.lines.join("\n"));
+    Ok(Count {
+        failed: 1,
+        ..Count::default()
+    })
+}
+
+/// A `cargo test`: its tests are counted one by one.
+fn cargo_test(title: &str, command: &mut Command) -> Result<Count> {
+    let mut step = Step::start(title);
+    let finished = step.run(command)?;
+    let mut count = Count::default();
+    for line in &finished.lines {
+        count.add(test_result(line));
+    }
+    if !finished.status.success() && count.failed == 0 {
+        count.failed = 1; // It did not compile, or ended before it could count.
+    }
+    step.finish(&format!("{} passed, {} failed", count.passed, count.failed));
+    if count.failed > 0 {
+        println!("{command:?}\n{}", finished.lines.join("\n"));
+    }
+    Ok(count)
+}
+
+/// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+fn test_result(line: &str) -> Count {
+    let mut count = Count::default();
+    let Some(result) = line.trim().strip_prefix("test result: ") else {
+        return count;
+    };
+    for part in result.split([';', '.']) {
+        let mut words = part.split_whitespace();
+        let number = words.next().and_then(|it| it.parse().ok());
+        match (number, words.next()) {
+            (Some(number), Some("passed")) => count.passed = number,
+            (Some(number), Some("failed")) => count.failed = number,
+            (Some(number), Some("ignored")) => count.skipped = number,
+            _ => {}
+        }
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_result_line_of_cargo_test() {
+        let line = "test result: FAILED. 3 passed; 2 failed; 1 ignored; 0 measured; 4 filtered out; finished in 0.01s";
+        let expected = Count {
+            passed: 3,
+            failed: 2,
+            skipped: 1,
+        };
+        assert_eq!(test_result(line), expected);
+        assert_eq!(test_result("test a_name ... ok"), Count::default());
+    }
+}
