@@ -88,8 +88,8 @@ pub trait Backend {
     /// [`Target::not_found`] where there is none.
     fn get(target: &Target, name: &str) -> Result<Object, Failure>;
 
-    /// A page of the objects in `target.namespace`, of all namespaces where that is `None`, in the order of
-    /// namespace and name.
+    /// A page of the objects in `target.namespace`, of all namespaces where that is `None`, in an order
+    /// that stays.
     ///
     /// # Errors
     /// The answer for the client.
@@ -147,8 +147,8 @@ pub struct Page {
 /// Tells what changed in a backend, so that its resources can be watched (`"watch": "poll"`).
 pub trait Changes {
     /// What has changed since `cursor`, which is [`Poll::cursor`] of an earlier poll, perhaps made before a
-    /// restart; `None` begins, and answers with where changes are now. A plugin that can wait does so for up to
-    /// `max_wait_ms` until there is something to tell. At most `limit` changes.
+    /// restart. `None` begins: the answer says where changes are now, and [`Poll::resync`]. Where there is
+    /// nothing to tell, a plugin may wait for it, up to `max_wait_ms`. At most `limit` changes.
     ///
     /// # Errors
     /// The host logs the failure and polls again, later and later.
@@ -167,7 +167,7 @@ pub struct Poll {
     pub changes: Vec<Change>,
     /// Where the next poll begins, a text that only the plugin reads. It must stay valid after a restart.
     pub cursor: String,
-    /// What changed is not known any more: the host lists everything again.
+    /// What changed is not known (any more): the host lists everything, then polls from `cursor` on.
     pub resync: bool,
 }
 
