@@ -7,7 +7,8 @@
 //! Keys are `/`-separated: `objects/<group>/<resource>/[<namespace>/]<name>`, `kv/<plugin>/<key>`,
 //! `control/<what>/…`. No segment is empty.
 
-pub mod conformance;
+#[cfg(test)]
+mod conformance;
 pub mod continue_token;
 pub mod memory;
 pub mod mirror;

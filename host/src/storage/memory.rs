@@ -150,3 +150,33 @@ impl Storage for MemoryStorage {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::conformance::{Subject, attached, conformance, context, put};
+    use crate::storage::{Expected, watch_cache::Expired};
+
+    fn subject() -> Subject {
+        Subject::new(Arc::new(MemoryStorage::new()), None)
+    }
+
+    conformance!(subject());
+
+    #[tokio::test]
+    async fn forgets_the_oldest_history() {
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        for step in 0..=HISTORY_MAX_EVENTS {
+            let write = put("a/x", &step.to_string(), Expected::Anything);
+            storage
+                .commit(&context(), vec![write])
+                .await
+                .expect("works");
+        }
+        let cache = attached(&storage).await;
+        let oldest = Revision(2);
+        assert!(cache.watch_after(oldest).is_ok());
+        let expired = cache.watch_after(Revision(1)).expect_err("gone");
+        assert_eq!(expired, Expired { oldest });
+    }
+}

@@ -1,1 +1,254 @@
-//! Not yet.
+//! The durable store of one replica: an SQLite file, written by one thread.
+//!
+//! **Folder.** `store.sqlite3` with its `-wal` and `-shm`, and `lock`, which holds who uses it. One process at
+//! a time; a second one waits for the first to drain (30 s by default) and is then refused.
+//!
+//! **File.** WAL, `synchronous=FULL`: an acknowledged write is on the disk. `application_id` is `Outr`. Tables:
+//! - `meta(name, value)`: `format` (1), `revision` (the store's, never lower than before), `compacted` (history
+//!   is complete after this revision).
+//! - `record(id, key, revision, superseded, version_at, bytes)`: one row per version of a record. `revision`
+//!   wrote it, `superseded` replaced or deleted it and is null for the current one. Rows stay where they are:
+//!   history is one copy, and an event is a row together with the row that it superseded. Not `WITHOUT ROWID`,
+//!   which takes three times the space at these sizes.
+//!
+//! **Writes.** All that wait are committed in one transaction of SQLite (group commit), each at a revision of
+//! its own; a failed precondition fails only its own. Then come the sinks, in the order of revisions, then the
+//! acknowledgements. At most 64 MiB of writes wait, the rest waits outside.
+//!
+//! **History** is kept for 5 minutes (etcd's compaction by kube-apiserver), at most 100,000 superseded rows and
+//! 256 MiB of them.
+//!
+//! **A full disk** or an I/O error makes the store read-only: the write that met it and those after it are
+//! refused, each after a try of its own, and a timer tries too, so that it heals without a restart.
+
+mod folder;
+mod rows;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use async_trait::async_trait;
+use rusqlite::Connection;
+use tokio::sync::{Semaphore, oneshot};
+
+use self::writer::{Command, Commit, Writer};
+use super::{Item, Revision, Scope, Sink, Storage, StorageError, Write};
+use crate::api::RequestContext;
+
+/// How much may wait for the writer, in KiB.
+const QUEUE_KIB: usize = 64 << 10;
+
+/// What an operator may change.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How long to wait for another process to leave the folder: as long as a drain takes.
+    pub lock_wait: Duration,
+    /// History is kept at least so long...
+    pub history_min_age: Duration,
+    /// ...but never more superseded rows than this.
+    pub history_max_rows: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            lock_wait: Duration::from_secs(30),
+            history_min_age: Duration::from_secs(5 * 60),
+            history_max_rows: 100_000,
+        }
+    }
+}
+
+/// The folder cannot be used; one line that says why and what to do.
+// One struct, not an enum: no caller does anything different for one reason than for another.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct OpenError(String);
+
+pub struct SqliteStorage {
+    commands: Mutex<Option<mpsc::Sender<Command>>>,
+    /// Bounds what the queue holds.
+    room: Arc<Semaphore>,
+    reader: Arc<Mutex<Connection>>,
+    shared: Arc<Shared>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the writer thread tells.
+struct Shared {
+    file: PathBuf,
+    revision: AtomicU64,
+    trouble: Mutex<Option<String>>,
+}
+
+impl SqliteStorage {
+    /// Opens the store in `folder`, which is made where it is missing. Blocks, at most about
+    /// [`Options::lock_wait`] while another process leaves.
+    pub fn open(folder: &Path, options: Options) -> Result<Self, OpenError> {
+        let (file, lock) = folder::prepare(folder, options.lock_wait)?;
+        let connection = schema::open(&file)?;
+        let reader = schema::open_reader(&file)?;
+        let state = schema::read_state(&connection, &file)?;
+        let shared = Arc::new(Shared {
+            file,
+            revision: AtomicU64::new(state.revision.0),
+            trouble: Mutex::new(None),
+        });
+        let (sender, receiver) = mpsc::channel();
+        let writer = Writer::new(connection, lock, receiver, state, options, shared.clone());
+        let thread = std::thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || writer.run())
+            .map_err(|err| OpenError(format!("the store's thread does not start: {err}")))?;
+        Ok(Self {
+            commands: Mutex::new(Some(sender)),
+            room: Arc::new(Semaphore::new(QUEUE_KIB)),
+            reader: Arc::new(Mutex::new(reader)),
+            shared,
+            writer: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Commits what waits, gives the folder back and ends the thread. Later writes are refused.
+    pub async fn close(&self) {
+        if let Some(thread) = self.stop() {
+            // The thread has at most one group of writes to commit, so that this ends soon.
+            let joined = tokio::task::spawn_blocking(move || thread.join().is_ok()).await;
+            if !joined.unwrap_or(false) {
+                tracing::error!("the store's thread ended by a panic");
+            }
+        }
+    }
+
+    fn stop(&self) -> Option<JoinHandle<()>> {
+        // Without a sender the thread ends after what is queued.
+        lock(&self.commands).take();
+        lock(&self.writer).take()
+    }
+
+    fn send(&self, command: Command) -> Result<(), StorageError> {
+        let sender = lock(&self.commands).clone();
+        let sent = sender.and_then(|it| it.send(command).ok());
+        sent.ok_or_else(closed)
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let reader = Arc::clone(&self.reader);
+        let task = tokio::task::spawn_blocking(move || read(&lock(&reader)));
+        match task.await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(err)) => Err(StorageError::Failed(
+                anyhow!(err).context(format!("cannot read {}", self.shared.file.display())),
+            )),
+            Err(err) => Err(StorageError::Failed(anyhow!(err))),
+        }
+    }
+}
+
+impl Drop for SqliteStorage {
+    fn drop(&mut self) {
+        // The folder must be free when the value is gone; waits for one group of writes.
+        if let Some(thread) = self.stop() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[async_trait]
+impl Storage for SqliteStorage {
+    async fn attach(&self, prefix: &str, sink: Arc<dyn Sink>) -> Result<(), StorageError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Attach {
+            prefix: prefix.into(),
+            sink,
+            reply,
+        })?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    async fn refresh(
+        &self,
+        _context: &RequestContext,
+        _scope: Scope<'_>,
+    ) -> Result<Revision, StorageError> {
+        Ok(self.current_revision())
+    }
+
+    async fn commit(
+        &self,
+        _context: &RequestContext,
+        writes: Vec<Write>,
+    ) -> Result<Revision, StorageError> {
+        let bytes: usize = writes
+            .iter()
+            .map(|it| it.key.len() + it.record.as_ref().map_or(0, |it| it.bytes.len()))
+            .sum();
+        // One write larger than the queue goes alone.
+        let kib = u32::try_from((bytes >> 10) + 1).unwrap_or(u32::MAX);
+        let kib = kib.min(u32::try_from(QUEUE_KIB).expect("64 Ki"));
+        let room = Arc::clone(&self.room).acquire_many_owned(kib).await;
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Commit(Commit {
+            writes,
+            reply,
+            _room: room.map_err(|_| closed())?,
+        }))?;
+        answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Item>, StorageError> {
+        let key: super::Key = key.into();
+        self.read(move |connection| {
+            let found = rows::current(connection, &key)?;
+            Ok(found.map(|(revision, record)| Item {
+                key,
+                revision,
+                record,
+            }))
+        })
+        .await
+    }
+
+    async fn list(
+        &self,
+        prefix: &str,
+        start: &str,
+        limit: usize,
+    ) -> Result<Vec<Item>, StorageError> {
+        let (prefix, start) = (prefix.to_owned(), start.to_owned());
+        self.read(move |connection| rows::list(connection, &prefix, &start, limit))
+            .await
+    }
+
+    fn current_revision(&self) -> Revision {
+        Revision(self.shared.revision.load(Ordering::Acquire))
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let writer = lock(&self.writer);
+        if writer.as_ref().is_some_and(JoinHandle::is_finished) {
+            return Some("the store's thread has stopped: restart the server".into());
+        }
+        lock(&self.shared.trouble).clone()
+    }
+}
+
+/// None of these values can be half changed by a panic.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn closed() -> StorageError {
+    StorageError::ReadOnly("it is closed, the server stops".into())
+}

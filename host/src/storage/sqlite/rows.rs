@@ -1,0 +1,195 @@
+//! Records, and events out of them, in SQL.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use crate::storage::{Event, Item, Key, Record, Revision};
+
+/// What is under a key now.
+pub(super) fn current(
+    connection: &Connection,
+    key: &str,
+) -> rusqlite::Result<Option<(Revision, Record)>> {
+    connection
+        .prepare_cached(
+            "SELECT revision, version_at, bytes FROM record WHERE key = ?1 AND superseded IS NULL",
+        )?
+        .query_row([key], |row| version(row, 0))
+        .optional()
+}
+
+pub(super) fn list(
+    connection: &Connection,
+    prefix: &str,
+    start: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<Item>> {
+    let mut query = connection.prepare_cached(
+        "SELECT key, revision, version_at, bytes FROM record
+         WHERE key >= ?1 AND key < ?2 AND superseded IS NULL ORDER BY key LIMIT ?3",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = query.query_map(params![start.max(prefix), behind(prefix), limit], |row| {
+        let (revision, record) = version(row, 1)?;
+        Ok(Item {
+            key: row.get::<_, String>(0)?.into(),
+            revision,
+            record,
+        })
+    })?;
+    rows.collect()
+}
+
+/// The changes under a prefix after `oldest`, oldest first, at most `limit` of them: the latest; with the
+/// revision that they are complete after. `items` are the current records.
+pub(super) fn history(
+    connection: &Connection,
+    prefix: &str,
+    oldest: Revision,
+    limit: usize,
+    items: &[Item],
+) -> rusqlite::Result<(Vec<Event>, Revision)> {
+    let mut query = connection.prepare_cached(
+        "SELECT key, superseded, revision, version_at, bytes FROM record
+         WHERE superseded > ?1 AND key >= ?2 AND key < ?3",
+    )?;
+    let rows = query.query_map(params![sql(oldest), prefix, behind(prefix)], |row| {
+        let key: Key = row.get::<_, String>(0)?.into();
+        Ok((key, revision(row, 1)?, version(row, 2)?))
+    })?;
+
+    // Each version was written at one revision and gone at another: two halves of two events.
+    let mut halves: HashMap<(Revision, Key), Event> = HashMap::new();
+    let mut half = |at: Revision, key: &Key, fill: &mut dyn FnMut(&mut Event)| {
+        let event = halves
+            .entry((at, Arc::clone(key)))
+            .or_insert_with(|| Event {
+                key: Arc::clone(key),
+                revision: at,
+                record: None,
+                previous: None,
+            });
+        fill(event);
+    };
+    for row in rows {
+        let (key, superseded, (written, record)) = row?;
+        half(superseded, &key, &mut |it| {
+            it.previous = Some((written, record.clone()));
+        });
+        if written > oldest {
+            half(written, &key, &mut |it| it.record = Some(record.clone()));
+        }
+    }
+    for item in items.iter().filter(|it| it.revision > oldest) {
+        half(item.revision, &item.key, &mut |it| {
+            it.record = Some(item.record.clone());
+        });
+    }
+
+    let mut events: Vec<Event> = halves.into_values().collect();
+    events.sort_unstable_by(|a, b| (a.revision, &a.key).cmp(&(b.revision, &b.key)));
+    let skipped = events.len().saturating_sub(limit);
+    let complete_after = events[..skipped].last().map_or(oldest, |it| it.revision);
+    events.drain(..skipped);
+    Ok((events, complete_after))
+}
+
+pub(super) fn write(connection: &Connection, events: &[Event]) -> rusqlite::Result<()> {
+    for event in events {
+        if event.previous.is_some() {
+            connection
+                .prepare_cached(
+                    "UPDATE record SET superseded = ?2 WHERE key = ?1 AND superseded IS NULL",
+                )?
+                .execute(params![&*event.key, sql(event.revision)])?;
+        }
+        if let Some(record) = &event.record {
+            connection
+                .prepare_cached(
+                    "INSERT INTO record (key, revision, version_at, bytes) VALUES (?1, ?2, ?3, ?4)",
+                )?
+                .execute(params![
+                    &*event.key,
+                    sql(event.revision),
+                    record.version_at,
+                    &record.bytes[..]
+                ])?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn set_meta(
+    connection: &Connection,
+    name: &str,
+    value: Revision,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE meta SET value = ?2 WHERE name = ?1")?
+        .execute(params![name, sql(value)])?;
+    Ok(())
+}
+
+/// Superseded rows that are gone.
+pub(super) struct Deleted {
+    pub(super) rows: usize,
+    pub(super) bytes: usize,
+    /// The latest revision that superseded one of them.
+    pub(super) up_to: Revision,
+}
+
+/// Deletes up to `limit` rows that were superseded at `up_to` or before, the oldest first.
+pub(super) fn delete_superseded(
+    connection: &Connection,
+    up_to: Revision,
+    limit: usize,
+) -> rusqlite::Result<Deleted> {
+    let mut query = connection.prepare_cached(
+        "DELETE FROM record WHERE id IN
+           (SELECT id FROM record WHERE superseded <= ?1 ORDER BY superseded LIMIT ?2)
+         RETURNING superseded, length(bytes)",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = query.query_map(params![sql(up_to), limit], |row| {
+        Ok((revision(row, 0)?, row.get::<_, i64>(1)?))
+    })?;
+    let mut deleted = Deleted {
+        rows: 0,
+        bytes: 0,
+        up_to: Revision(0),
+    };
+    for row in rows {
+        let (superseded, bytes) = row?;
+        deleted.rows += 1;
+        deleted.bytes += usize::try_from(bytes).unwrap_or(0);
+        deleted.up_to = deleted.up_to.max(superseded);
+    }
+    Ok(deleted)
+}
+
+fn version(row: &Row<'_>, from: usize) -> rusqlite::Result<(Revision, Record)> {
+    let record = Record {
+        version_at: row.get(from + 1)?,
+        bytes: Bytes::from(row.get::<_, Vec<u8>>(from + 2)?),
+    };
+    Ok((revision(row, from)?, record))
+}
+
+fn revision(row: &Row<'_>, column: usize) -> rusqlite::Result<Revision> {
+    Ok(Revision(row.get::<_, i64>(column)?.unsigned_abs()))
+}
+
+fn sql(revision: Revision) -> i64 {
+    i64::try_from(revision.0).expect("a store counts from 1, it does not reach 2^63")
+}
+
+/// The first key that is behind all that begin with `prefix`, which ends in `/` or is empty.
+fn behind(prefix: &str) -> String {
+    match prefix.strip_suffix('/') {
+        Some(rest) => format!("{rest}0"),
+        None => format!("{prefix}\u{10ffff}"),
+    }
+}

@@ -1,0 +1,150 @@
+//! The file's format: how it is made, and how one is recognised as ours and usable.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::OpenError;
+use crate::storage::Revision;
+
+/// `Outr`, which `file(1)` shows too.
+const APPLICATION_ID: i64 = 0x4f75_7472;
+
+/// Raised when an older server could not read the file.
+const FORMAT: i64 = 1;
+
+const CREATE: &str = "
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+    INSERT INTO meta VALUES ('format', 1), ('revision', 1), ('compacted', 1);
+    CREATE TABLE record (
+        id INTEGER PRIMARY KEY,
+        key TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        superseded INTEGER,
+        version_at INTEGER NOT NULL,
+        bytes BLOB NOT NULL
+    );
+    CREATE UNIQUE INDEX record_current ON record (key) WHERE superseded IS NULL;
+    CREATE INDEX record_superseded ON record (superseded) WHERE superseded IS NOT NULL;
+";
+
+/// What the writer begins with.
+pub(super) struct State {
+    pub(super) revision: Revision,
+    pub(super) compacted: Revision,
+    pub(super) history_rows: usize,
+    pub(super) history_bytes: usize,
+}
+
+/// Opens the writer's connection and makes the tables in a new file.
+pub(super) fn open(file: &Path) -> Result<Connection, OpenError> {
+    let describe = |err: rusqlite::Error| describe(file, &err);
+    let mut connection = Connection::open(file).map_err(describe)?;
+    let application = pragma(&connection, "application_id").map_err(describe)?;
+    let objects = "SELECT count(*) FROM sqlite_schema";
+    let objects: i64 = connection
+        .query_row(objects, [], |row| row.get(0))
+        .map_err(describe)?;
+    if application != APPLICATION_ID && (application != 0 || objects != 0) {
+        return Err(OpenError(format!(
+            "{} is a database of another program: give a new or an empty folder",
+            file.display()
+        )));
+    }
+    configure(&connection).map_err(describe)?;
+    if objects == 0 {
+        create(&mut connection).map_err(describe)?;
+    }
+    let format = meta(&connection, "format").map_err(describe)?;
+    if format > FORMAT {
+        return Err(OpenError(format!(
+            "{} was written by a newer release (format {format}, this one reads up to {FORMAT}): run that \
+             release, or restore a backup of this one",
+            file.display()
+        )));
+    }
+    Ok(connection)
+}
+
+/// Another connection that cannot write, so that reads never wait for the writer.
+pub(super) fn open_reader(file: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection =
+        Connection::open_with_flags(file, flags).map_err(|err| describe(file, &err))?;
+    let waits = connection.busy_timeout(Duration::from_secs(5));
+    waits.map_err(|err| describe(file, &err))?;
+    Ok(connection)
+}
+
+pub(super) fn read_state(connection: &Connection, file: &Path) -> Result<State, OpenError> {
+    let read = || -> rusqlite::Result<State> {
+        let history = "SELECT count(*), coalesce(sum(length(bytes)), 0) FROM record
+            WHERE superseded IS NOT NULL";
+        let (rows, bytes): (i64, i64) =
+            connection.query_row(history, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(State {
+            revision: Revision(meta(connection, "revision")?.unsigned_abs()),
+            compacted: Revision(meta(connection, "compacted")?.unsigned_abs()),
+            history_rows: usize::try_from(rows).unwrap_or(0),
+            history_bytes: usize::try_from(bytes).unwrap_or(0),
+        })
+    };
+    read().map_err(|err| describe(file, &err))
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    // A person's backup tool may hold a lock for a moment.
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    // Shrinks the log again after a burst.
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.set_prepared_statement_cache_capacity(32);
+    Ok(())
+}
+
+/// In one transaction: a crash leaves an empty file, which is begun again.
+fn create(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(CREATE)?;
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.commit()
+}
+
+fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, name, |row| row.get(0))
+}
+
+fn meta(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+    let query = "SELECT value FROM meta WHERE name = ?1";
+    connection.query_row(query, [name], |row| row.get(0))
+}
+
+fn describe(file: &Path, err: &rusqlite::Error) -> OpenError {
+    let file = file.display();
+    OpenError(match err.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            format!("{file} is damaged ({err}): restore a backup, or move it away to begin empty")
+        }
+        Some(ErrorCode::DiskFull) => {
+            format!("the disk of {file} is full: free some space and start again")
+        }
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => {
+            format!(
+                "{file} cannot be opened for writing ({err}): check the owner and mode of it and its folder"
+            )
+        }
+        Some(ErrorCode::SystemIoFailure) => {
+            format!("{file} cannot be read ({err}): check the disk")
+        }
+        _ if matches!(
+            err,
+            rusqlite::Error::SqliteFailure(..) | rusqlite::Error::QueryReturnedNoRows
+        ) =>
+        {
+            format!("{file} is no store that this release knows ({err}): restore a backup")
+        }
+        _ => format!("{file} cannot be used: {err}"),
+    })
+}
