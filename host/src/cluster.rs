@@ -5,6 +5,7 @@
 //! [`ClusterStatus`], and goes on as soon as it can.
 
 pub mod access_reviews;
+pub mod apiservice;
 pub mod namespaces;
 pub mod status;
 
