@@ -6,8 +6,12 @@
 
 pub mod access_reviews;
 pub mod apiservice;
+pub mod authentication_config;
+pub mod ca_file;
 pub mod namespaces;
+pub mod serving_secret;
 pub mod status;
+pub mod token_reviews;
 
 mod follow;
 mod review;

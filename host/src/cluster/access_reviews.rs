@@ -13,6 +13,9 @@ use super::review;
 use super::status::{ClusterStatus, Part};
 use crate::authorization::AccessReviews;
 
+/// As `DefaultAuthWebhookRetryBackoff` of k8s.io/apiserver, pkg/server/options.
+const TRIES: u32 = 5;
+
 pub struct ClusterAccessReviews {
     client: Client,
     part: Part,
@@ -53,7 +56,7 @@ impl AccessReviews for ClusterAccessReviews {
             spec,
             ..SubjectAccessReview::default()
         };
-        let answer = review::ask(&self.client, &self.part, &question).await?;
+        let answer = review::ask(&self.client, &self.part, &question, TRIES).await?;
         answer
             .status
             .ok_or_else(|| anyhow::anyhow!("kube-apiserver answered a review without a status"))

@@ -16,19 +16,23 @@ use super::{code, explain};
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// As `DefaultAuthWebhookRetryBackoff` of k8s.io/apiserver, pkg/server/options.
-const TRIES: u32 = 5;
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 
 /// # Errors
-/// No answer: one line for the log. Where RBAC forbids to ask, `part` says what to do about it.
-pub(super) async fn ask<K>(client: &Client, part: &Part, review: &K) -> anyhow::Result<K>
+/// No answer after at most `tries`: one line for the log. Where RBAC forbids to ask, `part` says what to do
+/// about it.
+pub(super) async fn ask<K>(
+    client: &Client,
+    part: &Part,
+    review: &K,
+    tries: u32,
+) -> anyhow::Result<K>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
 {
     let api = Api::<K>::all(client.clone());
     let plural = K::plural(&());
-    let answer = tokio::time::timeout(TIMEOUT, with_retries(&api, review)).await;
-    match answer {
+    match tokio::time::timeout(TIMEOUT, with_retries(&api, review, tries)).await {
         Ok(Ok(answer)) => {
             part.works();
             Ok(answer)
@@ -49,21 +53,18 @@ where
     }
 }
 
-async fn with_retries<K>(api: &Api<K>, review: &K) -> Result<K, kube::Error>
+async fn with_retries<K>(api: &Api<K>, review: &K, tries: u32) -> Result<K, kube::Error>
 where
     K: Resource + Clone + Debug + Serialize + DeserializeOwned,
 {
     let mut back_off = BackOff::new(FIRST_DELAY, TIMEOUT);
-    let mut tries = 1;
-    loop {
+    for _ in 1..tries {
         match api.create(&PostParams::default(), review).await {
-            Err(err) if tries < TRIES && is_transient(&err) => {
-                tries += 1;
-                tokio::time::sleep(back_off.next()).await;
-            }
+            Err(err) if is_transient(&err) => tokio::time::sleep(back_off.next()).await,
             answer => return answer,
         }
     }
+    api.create(&PostParams::default(), review).await
 }
 
 /// Asking twice does no harm, so that a failed connection is reason enough.

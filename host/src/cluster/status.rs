@@ -11,8 +11,9 @@ pub struct ClusterStatus {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartStatus {
-    /// Whether the server is not ready while there is a problem; otherwise a feature is off.
-    pub is_required: bool,
+    /// Whether the server is not ready by it: what is required has not worked yet. Once it has, the last
+    /// good state serves on, and a problem is only shown; a problem of other parts turns a feature off.
+    pub blocks_readiness: bool,
     /// One line: what is wrong and what to do about it.
     pub problem: Option<String>,
 }
@@ -32,15 +33,11 @@ impl ClusterStatus {
             .clone()
     }
 
-    /// Whether no required part has a problem.
     pub fn is_ready(&self) -> bool {
-        let parts = self.parts();
-        !parts
-            .values()
-            .any(|part| part.is_required && part.problem.is_some())
+        !self.parts().values().any(|part| part.blocks_readiness)
     }
 
-    /// A part without which the server is not ready; it begins with this problem.
+    /// A part without which the server is not ready; it begins with this problem, until it works.
     pub(super) fn required(&self, name: &'static str, problem: &str) -> Part {
         self.add(name, true, Some(problem.to_owned()))
     }
@@ -50,9 +47,9 @@ impl ClusterStatus {
         self.add(name, false, None)
     }
 
-    fn add(&self, name: &'static str, is_required: bool, problem: Option<String>) -> Part {
+    fn add(&self, name: &'static str, blocks_readiness: bool, problem: Option<String>) -> Part {
         let part = PartStatus {
-            is_required,
+            blocks_readiness,
             problem,
         };
         self.parts
@@ -90,6 +87,7 @@ impl Part {
             return false;
         };
         let is_news = part.problem != problem;
+        part.blocks_readiness &= problem.is_some();
         part.problem = problem;
         is_news
     }
@@ -100,17 +98,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_ready_once_required_parts_work() {
+    fn is_ready_once_required_parts_have_worked() {
         let status = ClusterStatus::default();
         assert!(status.is_ready());
         let config = status.required("authentication-config", "not read yet");
         let namespaces = status.optional("namespaces");
+        config.fails("forbidden".into());
         assert!(!status.is_ready());
         config.works();
         namespaces.fails("forbidden".into());
         assert!(status.is_ready());
         config.fails("gone".into());
-        assert!(!status.is_ready());
+        assert!(status.is_ready());
         let problems: Vec<_> = status
             .parts()
             .into_iter()
