@@ -1,1 +1,5 @@
-//! Through the socket of `outrigger dev`, with real plugins.
+//! Through the socket of `outrigger dev`, with real plugins; and what the repository's text must keep to.
+
+mod arrows;
+mod sources;
+mod tidy;

@@ -105,8 +105,8 @@ impl Pinned {
         let version = go_mod
             .lines()
             .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes "))
+            .and_then(|it| it.split_whitespace().next())
             .context("tests/peers/go.mod requires no k8s.io/kubernetes")?
-            .trim()
             .to_owned();
         let mut hasher = DefaultHasher::new();
         (&go_mod, &go_sum, ldflags(&version)?).hash(&mut hasher);
