@@ -1,5 +1,6 @@
 //! Outrigger: one extension API server for a Kubernetes cluster. Modules in reading order.
 
+pub mod admission;
 pub mod ambient;
 pub mod api;
 pub mod authentication;

@@ -17,34 +17,11 @@ use kube::{Api, Client, ResourceExt};
 use super::follow::follow;
 use super::status::{ClusterStatus, Part};
 use super::{code, explain};
+use crate::admission::Namespaces;
 use crate::api::GroupResource;
 use crate::api::status::{self, Cause, Result};
 
 const LIVE_TIMEOUT: Duration = Duration::from_secs(10);
-
-#[async_trait]
-pub trait Namespaces: Send + Sync {
-    /// Of a create of `resource` with this name; `name` is the generateName where there is no name yet.
-    ///
-    /// # Errors
-    /// 404: there is no such namespace. 403 with the cause `NamespaceTerminating`: it is being deleted.
-    async fn check_create(
-        &self,
-        namespace: &str,
-        resource: &GroupResource,
-        name: &str,
-    ) -> Result<()>;
-}
-
-/// Where there is no cluster, every namespace exists.
-pub struct EveryNamespace;
-
-#[async_trait]
-impl Namespaces for EveryNamespace {
-    async fn check_create(&self, _: &str, _: &GroupResource, _: &str) -> Result<()> {
-        Ok(())
-    }
-}
 
 pub struct ClusterNamespaces {
     api: Api<PartialObjectMeta<Namespace>>,
