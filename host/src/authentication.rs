@@ -159,3 +159,6 @@ pub fn warning(headers: &HeaderMap) -> Option<&'static str> {
         "the provided Authorization header contains extra space before the bearer token, and is ignored",
     )
 }
+
+#[cfg(test)]
+mod tests;

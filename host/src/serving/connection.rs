@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -170,8 +170,17 @@ async fn answer(
     activity: Arc<Activity>,
     request: Request<Incoming>,
 ) -> Result<Response<TrackedBody>, std::convert::Infallible> {
-    let in_flight = activity.start_request(request.version());
-    let response = handler.handle(request, info).await;
+    let version = request.version();
+    let in_flight = activity.start_request(version);
+    let mut response = handler.handle(request, Arc::clone(&info)).await;
+    // An answer that is ready at once is written before the connection learns that it shall close.
+    if info.is_closing()
+        && version <= Version::HTTP_11
+        && response.status() != StatusCode::SWITCHING_PROTOCOLS
+    {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     Ok(response.map(|body| TrackedBody::new(body, in_flight)))
 }
 

@@ -132,15 +132,20 @@ impl ServingCertificate {
 
     /// Looks at the files every `interval`; without files it only waits. Never returns.
     pub(in crate::serving) async fn keep_reloading(&self, interval: Duration) {
-        let Some(files) = &self.files else {
-            return std::future::pending().await;
-        };
         loop {
             tokio::time::sleep(interval).await;
-            let certificate = tokio::fs::read(&files.certificate).await;
-            let key = tokio::fs::read(&files.key).await;
-            self.consider(files, files.join(certificate, key));
+            self.reload().await;
         }
+    }
+
+    /// Takes what the files hold now, if it has changed and can be served.
+    pub(in crate::serving) async fn reload(&self) {
+        let Some(files) = &self.files else {
+            return;
+        };
+        let certificate = tokio::fs::read(&files.certificate).await;
+        let key = tokio::fs::read(&files.key).await;
+        self.consider(files, files.join(certificate, key));
     }
 
     fn consider(&self, files: &Files, content: Content) {
