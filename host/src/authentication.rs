@@ -5,10 +5,10 @@
 //! is never told to the client.
 
 mod chain;
-pub mod client_certificate;
+mod client_certificate;
 mod delegated_config;
-pub mod request_header;
-pub mod token_review;
+mod request_header;
+mod token_review;
 
 use std::sync::Arc;
 

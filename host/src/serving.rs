@@ -3,9 +3,9 @@
 //! What each connection may take is in [`Limits`]. Whoever stalls before it has sent a request is closed
 //! by a deadline of its stage; a request in flight has none here, since a watch may last for hours.
 
-pub mod accept;
-pub mod connection;
-pub mod tls;
+mod accept;
+mod connection;
+mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
-pub use tls::{ServingCertificate, Tls};
+pub use tls::{CertificateError, ServingCertificate, Tls};
 
 /// The body of an answer. Errors end the stream.
 pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, std::convert::Infallible>;

@@ -103,10 +103,12 @@ impl TrustBundle {
 
 type Verdict<T> = Result<T, String>;
 type ChainHash = [u8; 32];
+/// By chain and generation of the CAs.
+type Kept<T> = HashMap<(ChainHash, u64), (Instant, Verdict<T>)>;
 
 /// Verifies chains and keeps what was made of each.
 pub(super) struct ChainVerifier<T> {
-    kept: Mutex<HashMap<(ChainHash, u64), (Instant, Verdict<T>)>>,
+    kept: Mutex<Kept<T>>,
 }
 
 impl<T> Default for ChainVerifier<T> {

@@ -1,7 +1,7 @@
 //! One connection: handshake under a deadline, then hyper's auto builder under a watchdog.
 //!
 //! hyper's own `header_read_timeout` also runs while a kept-alive connection is idle and would close it
-//! sooner than Go's clients expect, so the deadlines of the stages are kept in [`activity`].
+//! sooner than Go's clients expect, so the deadlines of the stages are kept in `activity`.
 
 mod activity;
 

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::client::{Resumption, WantsClientCert};
-use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpStream;
@@ -115,7 +115,7 @@ impl TestServer {
         protocol: &str,
         client: Option<&KeyedCertificate>,
     ) -> std::io::Result<TlsStream<TcpStream>> {
-        let builder = self.trusting();
+        let builder = self.trusting(rustls::DEFAULT_VERSIONS);
         let config = match client {
             Some(pair) => builder
                 .with_client_auth_cert(
@@ -129,12 +129,15 @@ impl TestServer {
     }
 
     /// What every client of this server begins with.
-    pub(crate) fn trusting(&self) -> ConfigBuilder<ClientConfig, WantsClientCert> {
+    pub(crate) fn trusting(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ConfigBuilder<ClientConfig, WantsClientCert> {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(certificates(self.ca.certificate_pem()));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .expect("versions")
             .with_root_certificates(roots)
     }

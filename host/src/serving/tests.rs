@@ -56,6 +56,26 @@ async fn answers_with_and_without_a_client_certificate() {
 }
 
 #[tokio::test]
+async fn speaks_tls_1_2_where_the_client_speaks_no_newer() {
+    let server = TestServer::start(describing(), Limits::default());
+    let ca = CertificateAuthority::generate("users").unwrap();
+    let pair = ca.issue_client("jane", &[]).unwrap();
+    let config = server
+        .trusting(&[&rustls::version::TLS12])
+        .with_client_auth_cert(
+            certificates(&pair.certificate_pem),
+            private_key(&pair.key_pem),
+        )
+        .unwrap();
+    let stream = server.handshake_with("h2", config).await.unwrap();
+    let version = stream.get_ref().1.protocol_version();
+    assert_eq!(version, Some(rustls::ProtocolVersion::TLSv1_2));
+    let mut client = Client::new("h2", stream).await;
+    let (_, seen) = soon(client.get("/")).await.unwrap();
+    assert_eq!(seen, "HTTP/2.0, 1 certificates");
+}
+
+#[tokio::test]
 async fn refuses_a_certificate_without_its_key() {
     let server = TestServer::start(describing(), Limits::default());
     let ca = CertificateAuthority::generate("ca").unwrap();
@@ -69,7 +89,7 @@ async fn refuses_a_certificate_without_its_key() {
         .unwrap();
     let stolen = CertifiedKey::new(certificates(&jane.certificate_pem), key);
     let config = server
-        .trusting()
+        .trusting(rustls::DEFAULT_VERSIONS)
         .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(stolen)));
     // In TLS 1.3 the client is done before the server has looked.
     if let Ok(mut stream) = server.handshake_with("http/1.1", config).await {
@@ -314,7 +334,9 @@ async fn advertises_the_client_cas_of_the_moment() {
         server.tls.advertise_client_cas(&ca);
         let (_, parsed) = x509_parser::parse_x509_certificate(&ca[0]).unwrap();
         let notes = Arc::new(NotesHints::default());
-        let config = server.trusting().with_client_cert_resolver(notes.clone());
+        let config = server
+            .trusting(rustls::DEFAULT_VERSIONS)
+            .with_client_cert_resolver(notes.clone());
         let mut stream = server.handshake_with("h2", config).await.unwrap();
         drop(stream.shutdown().await);
         assert_eq!(*notes.0.lock().unwrap(), [parsed.subject().as_raw()]);
@@ -353,7 +375,7 @@ impl SecretVolume {
         std::fs::rename(path.join("..data_tmp"), path.join("..data")).unwrap();
     }
 
-    fn certificate(&self) -> Result<Arc<ServingCertificate>, super::tls::CertificateError> {
+    fn certificate(&self) -> Result<Arc<ServingCertificate>, super::CertificateError> {
         let path = self.folder.path();
         ServingCertificate::from_files(path.join("tls.crt"), path.join("tls.key"))
     }
