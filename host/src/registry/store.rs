@@ -1,14 +1,199 @@
-//! The generic store: what every resource does the same (k8s.io/apiserver, pkg/registry/generic/registry).
+//! The generic store: what every resource does the same way (k8s.io/apiserver, pkg/registry/generic/registry).
+//!
+//! Reads come from the watch cache and are in `read`; writes are in `create`, `update` and `delete`. Errors of
+//! the storage become a Status here and nowhere else.
 
+pub mod read;
+
+use std::sync::Arc;
+
+
+use super::strategy::{Operation, Strategy, Target};
 use super::ResourceDefinition;
+use crate::ambient::{Clock, UidSource};
+use crate::api::status::{self, Result};
+use crate::api::{Object, RequestContext, Status};
+use crate::storage::watch_cache::{CachedObject, WatchCache};
+use crate::storage::{Key, Record, Scope, Storage, StorageError};
 
-/// One resource.
+/// One resource, served in all its versions.
 pub struct Store {
     definition: ResourceDefinition,
+    prefix: String,
+    strategy: Arc<dyn Strategy>,
+    storage: Arc<dyn Storage>,
+    cache: Arc<WatchCache>,
+    clock: Arc<dyn Clock>,
+    uids: Arc<dyn UidSource>,
+}
+
+/// What a write left behind.
+#[derive(Debug)]
+pub enum Written {
+    /// Committed, or already so.
+    Stored(Arc<CachedObject>),
+    /// In the storage version: a dry run, or the last state of an object whose last finalizer went.
+    Unstored(Object),
+}
+
+/// What a write is told by its request.
+#[derive(Debug, Clone, Copy)]
+pub struct WriteTarget<'a> {
+    /// The request's version.
+    pub version: &'a str,
+    pub namespace: &'a str,
+    /// Empty for a create: the object's own.
+    pub name: &'a str,
+    /// Empty, or `status`.
+    pub subresource: &'a str,
+    /// The request's verb.
+    pub verb: &'a str,
 }
 
 impl Store {
+    pub fn new(
+        definition: ResourceDefinition,
+        strategy: Arc<dyn Strategy>,
+        storage: Arc<dyn Storage>,
+        cache: Arc<WatchCache>,
+        clock: Arc<dyn Clock>,
+        uids: Arc<dyn UidSource>,
+    ) -> Self {
+        let prefix = definition.prefix();
+        Self { definition, prefix, strategy, storage, cache, clock, uids }
+    }
+
     pub fn definition(&self) -> &ResourceDefinition {
         &self.definition
+    }
+
+    pub fn strategy(&self) -> &Arc<dyn Strategy> {
+        &self.strategy
+    }
+
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    pub fn cache(&self) -> &Arc<WatchCache> {
+        &self.cache
+    }
+
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Key prefix of all its objects, ending in `/`.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// `namespace` is empty for cluster-scoped resources.
+    pub fn key(&self, namespace: &str, name: &str) -> Key {
+        if namespace.is_empty() {
+            format!("{}{name}", self.prefix).into()
+        } else {
+            format!("{}{namespace}/{name}", self.prefix).into()
+        }
+    }
+
+    /// Brings the cache up to date with everything that was committed before this call.
+    pub(crate) async fn refresh_object(&self, context: &RequestContext, namespace: &str, name: &str) -> Result<()> {
+        let scope = Scope {
+            prefix: &self.prefix,
+            namespace: Some(namespace).filter(|it| !it.is_empty()),
+            name: Some(name),
+        };
+        match self.storage.refresh(context, scope).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.storage_status(error, name)),
+        }
+    }
+
+    /// The object as it is now, in the storage version.
+    pub(crate) async fn current(
+        &self,
+        context: &RequestContext,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Arc<CachedObject>>> {
+        if !self.cache.is_loaded() {
+            return Err(status::too_many_requests("storage is (re)initializing", 1));
+        }
+        self.refresh_object(context, namespace, name).await?;
+        Ok(self.cache.get(&self.key(namespace, name)))
+    }
+
+    /// Converts one object to `version`; costs nothing where it is there already.
+    pub(crate) async fn convert(&self, context: &RequestContext, object: Object, version: &str) -> Result<Object> {
+        let api_version = self.definition.group_version(version).to_string();
+        if object.api_version() == api_version {
+            return Ok(object);
+        }
+        let mut converted = self.strategy.convert(context, version, vec![object.to_vec().into()]).await?;
+        let Some(converted) = converted.pop().and_then(|it| Object::from_slice(&it)) else {
+            tracing::error!(resource = %self.definition.group_resource(), version, "the conversion returned no object");
+            return Err(status::internal("the conversion of the object failed"));
+        };
+        Ok(converted)
+    }
+
+    pub(crate) fn hook_target(&self, target: &WriteTarget<'_>, version: &str, name: &str, operation: Operation) -> Target {
+        let some = |text: &str| Some(text.to_owned()).filter(|it| !it.is_empty());
+        Target {
+            group: self.definition.group.clone(),
+            version: version.to_owned(),
+            resource: self.definition.names.plural.clone(),
+            subresource: some(target.subresource),
+            namespace: some(target.namespace),
+            name: some(name),
+            verb: target.verb.to_owned(),
+            operation,
+        }
+    }
+
+    /// Fills in what a typed server shows of an empty object, so that stored bytes hold it.
+    pub(crate) fn complete(&self, object: &mut Object, version: &str) {
+        if let Some(empty) = self.definition.version(version).and_then(|it| it.empty_object.as_ref()) {
+            for (field, value) in empty.as_object().into_iter().flatten() {
+                object.0.entry(field.as_str()).or_insert_with(|| value.clone());
+            }
+        }
+    }
+
+    pub(crate) fn record(object: &Object) -> Record {
+        let encoded = object.encode();
+        Record { bytes: encoded.bytes, version_at: encoded.version_at }
+    }
+
+    /// What was just committed, as the cache has it. A watch-less backend's objects are in no cache.
+    pub(crate) fn committed(&self, key: &str, object: Object, revision: crate::storage::Revision) -> Written {
+        match self.cache.get(key) {
+            Some(cached) if cached.revision >= revision => Written::Stored(cached),
+            _ => {
+                let mut object = object;
+                object.set_meta("resourceVersion", &revision.to_string());
+                Written::Unstored(object)
+            }
+        }
+    }
+
+    /// The answer to a storage error that no write has handled.
+    pub(crate) fn storage_status(&self, error: StorageError, name: &str) -> Box<Status> {
+        let resource = self.definition.group_resource();
+        match error {
+            StorageError::Exists { .. } => status::already_exists(&resource, name),
+            StorageError::Conflict { .. } => status::modified(&resource, name),
+            StorageError::Compacted { .. } => status::expired("The resourceVersion for the provided list is too old."),
+            StorageError::Refused(status) => status,
+            StorageError::ReadOnly(why) => {
+                tracing::warn!(%resource, why, "refused a write: the store is read-only");
+                status::unavailable("the store cannot take writes at the moment, please try again later", 5)
+            }
+            StorageError::Failed(error) => {
+                tracing::error!(%resource, error = format!("{error:#}"), "the store failed");
+                status::internal("the store failed")
+            }
+        }
     }
 }

@@ -1,0 +1,327 @@
+//! Reads: get, list and watch, all from the watch cache (KEP-2340).
+//!
+//! A consistent read asks the storage first what it must see ([`crate::storage::Storage::refresh`]); one with
+//! `resourceVersion=0` sees what is there. A page of a list is read at the revision of its first page for as
+//! long as the cache keeps that, at least 75 s; after that the client is told how to go on (C4).
+
+mod continue_token;
+mod versions;
+mod watching;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::continue_token::ContinueToken;
+use super::Store;
+use crate::api::RequestContext;
+use crate::api::status::{self, Cause, Result};
+use crate::registry::selectors::{FieldSelector, LabelSelector};
+use crate::storage::watch_cache::{CachedObject, Snapshot};
+use crate::storage::{Key, Revision, Scope};
+
+pub use versions::ObjectAt;
+pub use watching::{Change, ChangeKind, Step, Watch, WatchRefused};
+
+/// How long a read waits for a revision that is not there yet (C1).
+const FUTURE_REVISION_WAIT: Duration = Duration::from_secs(3);
+
+/// Which objects a list or a watch is about.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Empty: all namespaces, or a cluster-scoped resource.
+    pub namespace: String,
+    /// Empty: any.
+    pub name: String,
+    pub labels: LabelSelector,
+    pub fields: FieldSelector,
+}
+
+impl Selection {
+    pub fn matches(&self, object: &CachedObject) -> bool {
+        (self.namespace.is_empty() || self.namespace == *object.namespace)
+            && (self.name.is_empty() || self.name == *object.name)
+            && self.labels.matches(&object.attributes.labels)
+            && self
+                .fields
+                .matches(&object.namespace, &object.name, &object.attributes.fields)
+    }
+
+    /// Whether it is all there is in its namespace.
+    fn is_everything(&self) -> bool {
+        self.name.is_empty() && self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    /// The key of the one object that it can select, if there is only one.
+    fn only_key(&self, store: &Store) -> Option<Key> {
+        let is_one = !self.namespace.is_empty() || !store.definition().is_namespaced();
+        (is_one && !self.name.is_empty()).then(|| store.key(&self.namespace, &self.name))
+    }
+
+    /// Key prefix of what it can select: ends in `/`.
+    fn prefix(&self, store: &Store) -> String {
+        if self.namespace.is_empty() {
+            store.prefix().to_owned()
+        } else {
+            format!("{}{}/", store.prefix(), self.namespace)
+        }
+    }
+}
+
+/// `resourceVersionMatch`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VersionMatch {
+    NotOlderThan,
+    Exact,
+}
+
+/// The options of a list or a watch, checked against each other.
+#[derive(Debug, Clone, Default)]
+pub struct ListOptions {
+    pub selection: Selection,
+    /// As sent.
+    pub resource_version: String,
+    pub version_match: Option<VersionMatch>,
+    /// 0: no limit.
+    pub limit: usize,
+    pub continue_token: String,
+    /// Watches only.
+    pub send_initial_events: Option<bool>,
+    pub allow_watch_bookmarks: bool,
+}
+
+/// Objects at one revision, in the order of their keys.
+#[derive(Debug, Clone)]
+pub struct List {
+    pub revision: Revision,
+    pub items: Vec<Arc<CachedObject>>,
+    /// Empty with the last page.
+    pub continue_token: String,
+    /// What is left behind this page; only known without selectors.
+    pub remaining: Option<usize>,
+}
+
+impl Store {
+    /// The object as it is now, or with a `resource_version` as it was at that revision or later.
+    ///
+    /// # Errors
+    /// 404, 429 before the cache is loaded, 504 where the revision does not come.
+    pub async fn get(
+        &self,
+        context: &RequestContext,
+        namespace: &str,
+        name: &str,
+        resource_version: &str,
+    ) -> Result<Arc<CachedObject>> {
+        let found = match resource_version {
+            "" => self.current(context, namespace, name).await?,
+            _ => {
+                let revision = parse_version(resource_version).map_err(status::unclassified)?;
+                self.wait_for(revision).await?;
+                self.cache.get(&self.key(namespace, name))
+            }
+        };
+        found.ok_or_else(|| status::not_found(&self.definition.group_resource(), name))
+    }
+
+    /// One page of the objects that `options` selects (1.11 of the API's documentation: which revision is read
+    /// depends on `resourceVersion`, `resourceVersionMatch`, `limit` and `continue`).
+    ///
+    /// # Errors
+    /// 400, 410 for a revision that is no longer kept, 429 before the cache is loaded, 504 for one that does
+    /// not come.
+    pub async fn list(&self, context: &RequestContext, options: &ListOptions) -> Result<List> {
+        let selection = &options.selection;
+        if !options.continue_token.is_empty() {
+            let (snapshot, start) = self.continued(context, options).await?;
+            return Ok(page(self, &snapshot, &start, options.limit, selection));
+        }
+        let (snapshot, limit) = match options.resource_version.as_str() {
+            "" => {
+                self.refresh(context, selection).await?;
+                (self.cache.snapshot(), options.limit)
+            }
+            // Whatever is there answers at once, so pages of it would be worth nothing.
+            "0" => {
+                self.check_loaded()?;
+                (self.cache.snapshot(), 0)
+            }
+            version => {
+                let revision = parse_version(version)
+                    .map_err(|it| status::bad_request(format!("invalid resource version: {it}")))?;
+                self.wait_for(revision).await?;
+                // A limit without a match means exactly this revision: so old clients ask for pages.
+                let is_exact = match options.version_match {
+                    Some(version_match) => version_match == VersionMatch::Exact,
+                    None => options.limit > 0,
+                };
+                let snapshot = if is_exact {
+                    self.cache.snapshot_at(revision).map_err(|_| {
+                        status::expired("The resourceVersion for the provided list is too old.")
+                    })?
+                } else {
+                    self.cache.snapshot()
+                };
+                (snapshot, options.limit)
+            }
+        };
+        Ok(page(self, &snapshot, "", limit, selection))
+    }
+
+    /// Where a paged list goes on: what it reads, and the key of its next object.
+    async fn continued(
+        &self,
+        context: &RequestContext,
+        options: &ListOptions,
+    ) -> Result<(Snapshot, String)> {
+        let token = ContinueToken::decode(&options.continue_token)
+            .map_err(|it| status::bad_request(format!("invalid continue token: {it}")))?;
+        if !matches!(options.resource_version.as_str(), "" | "0") {
+            return Err(status::bad_request(
+                "specifying resource version is not allowed when using continue",
+            ));
+        }
+        let start = format!("{}{}", self.prefix(), token.start);
+        if !start.starts_with(&options.selection.prefix(self)) {
+            return Err(status::bad_request(
+                "invalid continue token: continue key is not valid: it belongs to another list",
+            ));
+        }
+        let Some(revision) = token.revision else {
+            self.refresh(context, &options.selection).await?;
+            return Ok((self.cache.snapshot(), start));
+        };
+        self.wait_for(revision).await?;
+        match self.cache.snapshot_at(revision) {
+            Ok(snapshot) => Ok((snapshot, start)),
+            Err(_) => {
+                let mut expired = status::expired(INCONSISTENT_CONTINUE);
+                let token = ContinueToken {
+                    revision: None,
+                    start: token.start,
+                };
+                expired.metadata.continue_token = token.encode();
+                Err(expired)
+            }
+        }
+    }
+
+    /// Brings the cache up to date with everything that was committed before this call.
+    async fn refresh(&self, context: &RequestContext, selection: &Selection) -> Result<()> {
+        self.check_loaded()?;
+        let scope = Scope {
+            prefix: self.prefix(),
+            namespace: Some(selection.namespace.as_str()).filter(|it| !it.is_empty()),
+            name: Some(selection.name.as_str()).filter(|it| !it.is_empty()),
+        };
+        match self.storage.refresh(context, scope).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.storage_status(error, &selection.name)),
+        }
+    }
+
+    /// Waits a little for `revision`: another server may have answered with it just now.
+    async fn wait_for(&self, revision: Revision) -> Result<()> {
+        self.check_loaded()?;
+        if self.cache.revision() >= revision {
+            return Ok(());
+        }
+        let waiting = self.cache.wait_for(revision);
+        if tokio::time::timeout(FUTURE_REVISION_WAIT, waiting)
+            .await
+            .is_ok()
+        {
+            return Ok(());
+        }
+        let current = self.cache.revision();
+        let text = format!("Too large resource version: {revision}, current: {current}");
+        Err(status::timeout(text, 1).with_causes(vec![Cause {
+            reason: "ResourceVersionTooLarge".into(),
+            message: "Too large resource version".into(),
+            field: String::new(),
+        }]))
+    }
+
+    /// Reads before the cache is loaded would see nothing and be believed.
+    fn check_loaded(&self) -> Result<()> {
+        if self.cache.is_loaded() {
+            Ok(())
+        } else {
+            Err(status::too_many_requests("storage is (re)initializing", 1))
+        }
+    }
+}
+
+const INCONSISTENT_CONTINUE: &str = "The provided continue parameter is too old to display a consistent list \
+    result. You can start a new list without the continue parameter, or use the continue token in this response \
+    to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list \
+    - objects that were created, modified, or deleted between the time the first chunk was returned and now may \
+    show up in the list.";
+
+/// Up to `limit` selected objects, from the key `start` on.
+fn page(
+    store: &Store,
+    snapshot: &Snapshot,
+    start: &str,
+    limit: usize,
+    selection: &Selection,
+) -> List {
+    let mut list = List {
+        revision: snapshot.revision,
+        items: Vec::new(),
+        continue_token: String::new(),
+        remaining: None,
+    };
+    // One key at most: no walk through all the others.
+    if let Some(key) = selection.only_key(store) {
+        let found = snapshot.range(&key, &key).next();
+        let found =
+            found.filter(|it| *it.key == *key && *it.key >= *start && selection.matches(it));
+        list.items.extend(found.cloned());
+        return list;
+    }
+    let prefix = selection.prefix(store);
+    let mut objects = snapshot.range(&prefix, start);
+    while let Some(object) = objects.next() {
+        if !selection.matches(object) {
+            continue;
+        }
+        list.items.push(Arc::clone(object));
+        if limit == 0 || list.items.len() < limit {
+            continue;
+        }
+        let rest = objects.count();
+        if rest > 0 {
+            // The smallest key behind this one: objects in between may come to be.
+            let below = object
+                .key
+                .strip_prefix(store.prefix())
+                .unwrap_or(&object.key);
+            let token = ContinueToken {
+                revision: Some(snapshot.revision),
+                start: format!("{below}\0"),
+            };
+            list.continue_token = token.encode();
+            list.remaining = selection.is_everything().then_some(rest);
+        }
+        break;
+    }
+    list
+}
+
+/// A resourceVersion as Go parses it; the error has Go's words.
+fn parse_version(text: &str) -> Result<Revision, String> {
+    let digits = !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
+    match text.parse() {
+        Ok(revision) if digits => Ok(Revision(revision)),
+        _ => {
+            let why = if digits {
+                "value out of range"
+            } else {
+                "invalid syntax"
+            };
+            Err(format!(
+                "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: {why}"
+            ))
+        }
+    }
+}
