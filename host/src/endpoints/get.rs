@@ -1,1 +1,19 @@
-//! Not yet.
+//! GET of one object.
+
+use super::negotiation;
+use super::request::ResourceRequest;
+use super::response;
+use crate::api::status::Result;
+use crate::serving::Body;
+
+pub async fn get(request: &mut ResourceRequest) -> Result<http::Response<Body>> {
+    let accepted = negotiation::accept(request)?;
+    negotiation::refuse_export(request)?;
+    let version = request.query("resourceVersion");
+    let info = &request.info;
+    let object = request
+        .store
+        .get(&request.context, &info.namespace, &info.name, version)
+        .await?;
+    response::object(request, &accepted, 200, &object).await
+}

@@ -20,6 +20,10 @@ pub struct ResourceRequest {
     pub store: Arc<Store>,
     /// Taken by the handler that reads it.
     pub body: Option<Incoming>,
+    /// What the client is told in Warning headers, besides the version's deprecation.
+    pub warnings: Vec<String>,
+    /// True once the server stops: watches end.
+    pub draining: tokio::sync::watch::Receiver<bool>,
 }
 
 impl ResourceRequest {

@@ -5,13 +5,101 @@
 //! made for each of them.
 
 mod body;
+mod list;
+mod table;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::negotiation::{self, Accepted, MediaType};
-use crate::api::{Status, protobuf};
+use super::negotiation::{self, Accepted, MediaType, MetaVersion, Transform};
+use super::request::ResourceRequest;
+use crate::api::status::{self, Result};
+use crate::api::{Object, Status, protobuf};
+use crate::registry::ResourceDefinition;
+use crate::registry::definition::ObjectModel;
+use crate::registry::store::read::ObjectAt;
 use crate::serving::Body;
+use crate::storage::watch_cache::CachedObject;
+
+pub use list::list;
+pub(super) use table::Tables;
+
+/// One object. The answer to a write that has been committed is no error any more: if the object cannot be
+/// converted to the request's version, the client gets a Status of success that says so.
+///
+/// # Errors
+/// 406 for a list of one object; the conversion's, of a read.
+pub async fn object(
+    request: &ResourceRequest,
+    accepted: &Accepted,
+    code: u16,
+    object: &Arc<CachedObject>,
+) -> Result<http::Response<Body>> {
+    let at = ObjectAt::from(object);
+    let answer = match accepted.transform {
+        Transform::Full => {
+            let (store, context) = (&request.store, &request.context);
+            let version = &request.info.version;
+            let shown = store
+                .in_version(context, version, std::slice::from_ref(&at))
+                .await;
+            shown.map(|mut it| it.pop().unwrap_or_default())
+        }
+        Transform::PartialObjectMetadata(version) if accepted.media == MediaType::Protobuf => {
+            let message = at.protobuf_metadata();
+            message.map(|it| protobuf::object(version.api_version(), PARTIAL, &it).into())
+        }
+        Transform::PartialObjectMetadata(version) => Ok(partial_json(version, &at.metadata())),
+        Transform::PartialObjectMetadataList(_) => Err(not_a_list(request.store.definition())),
+        Transform::Table(version) => match Tables::new(request, version) {
+            Ok(tables) => tables.one(&request.context, &at, true).await,
+            Err(status) => Err(status),
+        },
+    };
+    match answer {
+        Ok(bytes) => Ok(finish(request, accepted, code, vec![bytes])),
+        Err(error) if is_read(request) => Err(error),
+        Err(error) => Ok(written_but_not_shown(request, code, &error)),
+    }
+}
+
+/// An object that is in no cache, in the storage version: the outcome of a dry run.
+///
+/// # Errors
+/// As [`object`].
+pub async fn value(
+    request: &ResourceRequest,
+    accepted: &Accepted,
+    code: u16,
+    object: Object,
+) -> Result<http::Response<Body>> {
+    let store = &request.store;
+    let metadata = serde_json::to_vec(object.metadata()).expect("a JSON tree has only string keys");
+    let bytes = match accepted.transform {
+        Transform::Full => {
+            let version = &request.info.version;
+            let mut shown = store.convert(&request.context, object, version).await?;
+            store.complete(&mut shown, version);
+            shown.to_vec().into()
+        }
+        Transform::PartialObjectMetadata(version) if accepted.media == MediaType::Protobuf => {
+            let message = protobuf::partial_object_metadata(&metadata).map_err(|error| {
+                tracing::error!(name = object.name(), %error, "metadata cannot be written as protobuf");
+                status::internal("the object's metadata cannot be written as protobuf")
+            })?;
+            protobuf::object(version.api_version(), PARTIAL, &message).into()
+        }
+        Transform::PartialObjectMetadata(version) => partial_json(version, &metadata),
+        Transform::PartialObjectMetadataList(_) => return Err(not_a_list(store.definition())),
+        Transform::Table(version) => {
+            let tables = Tables::new(request, version)?;
+            tables.value(&request.context, object, &metadata).await?
+        }
+    };
+    Ok(finish(request, accepted, code, vec![bytes]))
+}
 
 /// A Status as the client takes it, with `Retry-After` where it says when to come again.
 pub fn status(headers: &HeaderMap, status: &Status) -> http::Response<Body> {
@@ -20,18 +108,14 @@ pub fn status(headers: &HeaderMap, status: &Status) -> http::Response<Body> {
         0 => StatusCode::OK,
         code => StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
     };
-    let bytes = match accepted.media {
-        MediaType::Protobuf => protobuf::status(status),
+    let bytes: Bytes = match accepted.media {
+        MediaType::Protobuf => protobuf::status(status).into(),
         _ => {
             let json = serde_json::to_vec(status).expect("a status has only string keys");
             in_text(&accepted, json.into()).into()
         }
     };
-    let mut response = answer(
-        code,
-        accepted.media.as_str(),
-        body::pieces(vec![bytes.into()]),
-    );
+    let mut response = answer(code, accepted.media.as_str(), body::pieces(vec![bytes]));
     let retry_after = status
         .details
         .as_ref()
@@ -47,6 +131,102 @@ pub fn status(headers: &HeaderMap, status: &Status) -> http::Response<Body> {
 pub fn text(code: StatusCode, text: &str) -> http::Response<Body> {
     let body = body::pieces(vec![Bytes::copy_from_slice(text.as_bytes())]);
     answer(code, "text/plain; charset=utf-8", body)
+}
+
+/// Answers are for one user and one moment.
+pub(super) const CACHE_CONTROL: &str = "no-cache, private";
+
+pub(super) const PARTIAL: &str = "PartialObjectMetadata";
+
+/// PartialObjectMetadata around the JSON of a metadata.
+pub(super) fn partial_json(version: MetaVersion, metadata: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(metadata.len() + 96);
+    out.extend_from_slice(partial_head(version).as_bytes());
+    out.extend_from_slice(metadata);
+    out.push(b'}');
+    out.into()
+}
+
+fn partial_head(version: MetaVersion) -> &'static str {
+    match version {
+        MetaVersion::V1 => {
+            r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":"#
+        }
+        MetaVersion::V1Beta1 => {
+            r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1beta1","metadata":"#
+        }
+    }
+}
+
+/// The errors name the Go types that upstream would name, which differ with the kind of server.
+pub(super) fn not_a_list(definition: &ResourceDefinition) -> Box<Status> {
+    match definition.object_model {
+        ObjectModel::Custom => status::unclassified("content is not a list"),
+        ObjectModel::Typed => {
+            let of = go_type(definition, &definition.names.kind);
+            not_acceptable(format!(
+                "you requested PartialObjectMetadataList, but the requested object is not a list ({of})"
+            ))
+        }
+    }
+}
+
+fn go_type(definition: &ResourceDefinition, kind: &str) -> String {
+    let package = definition.group.split('.').next().unwrap_or_default();
+    format!("*{package}.{kind}")
+}
+
+fn not_acceptable(message: String) -> Box<Status> {
+    Status::failure(406, "NotAcceptable", message)
+}
+
+fn is_read(request: &ResourceRequest) -> bool {
+    matches!(request.info.verb.as_str(), "get" | "list" | "watch")
+}
+
+fn written_but_not_shown(
+    request: &ResourceRequest,
+    code: u16,
+    error: &Status,
+) -> http::Response<Body> {
+    let mut done = Status::deleted(
+        &request.store.definition().group_resource(),
+        &request.info.name,
+        "",
+    );
+    done.code = code;
+    done.message = format!(
+        "the object was written, but cannot be shown: {}",
+        error.message
+    );
+    status(&request.headers, &done)
+}
+
+/// The answer made of `pieces`: JSON, or protobuf where that was agreed on.
+fn finish(
+    request: &ResourceRequest,
+    accepted: &Accepted,
+    code: u16,
+    pieces: Vec<Bytes>,
+) -> http::Response<Body> {
+    let code = StatusCode::from_u16(code).unwrap_or(StatusCode::OK);
+    let content_type = accepted.media.as_str();
+    let is_made =
+        accepted.media == MediaType::Yaml || accepted.media == MediaType::Json && accepted.pretty;
+    let pieces = if is_made {
+        vec![in_text(accepted, pieces.concat().into())]
+    } else {
+        pieces
+    };
+    let length: usize = pieces.iter().map(Bytes::len).sum();
+    if length > body::GZIP_THRESHOLD && is_read(request) && body::takes_gzip(&request.headers) {
+        let mut response = answer(code, content_type, body::compressed(pieces));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        return response;
+    }
+    answer(code, content_type, body::pieces(pieces))
 }
 
 /// JSON as it is asked for: as it is, indented, or as YAML.
@@ -77,7 +257,7 @@ fn answer(code: StatusCode, content_type: &'static str, body: Body) -> http::Res
     let headers = response.headers_mut();
     headers.insert(
         header::CACHE_CONTROL,
-        HeaderValue::from_static("no-cache, private"),
+        HeaderValue::from_static(CACHE_CONTROL),
     );
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response

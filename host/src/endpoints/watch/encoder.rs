@@ -1,0 +1,211 @@
+//! Events in the form that was agreed on.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+use crate::api::status::{Result, Status};
+use crate::api::{RequestContext, protobuf};
+use crate::endpoints::negotiation::{Accepted, MediaType, Transform};
+use crate::endpoints::request::ResourceRequest;
+use crate::endpoints::response::{self, Tables};
+use crate::registry::Store;
+use crate::registry::store::read::{Change, ChangeKind, ObjectAt};
+use crate::storage::Revision;
+
+/// How long a plugin may take for the conversion or the cells of one frame's objects.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// On the bookmark behind the state: informers wait for it (KEP-3157).
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+pub(super) struct Encoder {
+    store: Arc<Store>,
+    context: RequestContext,
+    version: String,
+    accepted: Accepted,
+    /// Where tables are asked for.
+    tables: Option<Tables>,
+    /// Whether a table with its columns has been sent: only the first has them.
+    has_columns: bool,
+}
+
+impl Encoder {
+    pub(super) fn new(request: &ResourceRequest, accepted: Accepted) -> Result<Self> {
+        let tables = match accepted.transform {
+            Transform::Table(version) => Some(Tables::new(request, version)?),
+            Transform::PartialObjectMetadataList(_) => {
+                return Err(response::not_a_list(request.store.definition()));
+            }
+            _ => None,
+        };
+        Ok(Self {
+            store: Arc::clone(&request.store),
+            context: request.context.clone(),
+            version: request.info.version.clone(),
+            accepted,
+            tables,
+            has_columns: false,
+        })
+    }
+
+    /// Events, one after another. One whose object cannot be shown is left out: the conversion of one object
+    /// must not end the watch of all. A delete is told with what needs no conversion.
+    pub(super) async fn changes(&mut self, changes: &[Change]) -> Bytes {
+        self.context.deadline = Instant::now() + CALL_TIMEOUT;
+        let objects: Vec<ObjectAt> = changes.iter().map(|it| it.at.clone()).collect();
+        let shown = self.objects(&objects).await;
+        let capacity = shown.iter().flatten().map(|it| it.len() + 48).sum();
+        let mut out = Vec::with_capacity(capacity);
+        for (change, object) in changes.iter().zip(shown) {
+            let object = match object {
+                Ok(object) => object,
+                Err(_) if change.kind == ChangeKind::Deleted => self.without_content(&change.at),
+                Err(error) => {
+                    tracing::warn!(
+                        key = %change.at.object.key,
+                        version = self.version,
+                        error = error.message,
+                        "left an object out of a watch: it cannot be shown"
+                    );
+                    continue;
+                }
+            };
+            let kind = match change.kind {
+                ChangeKind::Added => "ADDED",
+                ChangeKind::Modified => "MODIFIED",
+                ChangeKind::Deleted => "DELETED",
+            };
+            self.event(&mut out, kind, &object);
+        }
+        out.into()
+    }
+
+    async fn objects(&mut self, objects: &[ObjectAt]) -> Vec<Result<Bytes>> {
+        match self.accepted.transform {
+            Transform::Full => self.full(objects).await,
+            Transform::PartialObjectMetadata(version)
+            | Transform::PartialObjectMetadataList(version) => {
+                let partial = objects.iter().map(|it| match self.accepted.media {
+                    MediaType::Protobuf => it.protobuf_metadata().map(|it| {
+                        protobuf::object(version.api_version(), response::PARTIAL, &it).into()
+                    }),
+                    _ => Ok(response::partial_json(version, &it.metadata())),
+                });
+                partial.collect()
+            }
+            Transform::Table(_) => {
+                let mut out = Vec::with_capacity(objects.len());
+                for object in objects {
+                    let shows_columns = !self.has_columns;
+                    let table = match &self.tables {
+                        Some(tables) => tables.one(&self.context, object, shows_columns).await,
+                        None => continue,
+                    };
+                    self.has_columns |= table.is_ok();
+                    out.push(table);
+                }
+                out
+            }
+        }
+    }
+
+    async fn full(&self, objects: &[ObjectAt]) -> Vec<Result<Bytes>> {
+        let (context, version) = (&self.context, &self.version);
+        if let Ok(all) = self.store.in_version(context, version, objects).await {
+            return all.into_iter().map(Ok).collect();
+        }
+        let mut out = Vec::with_capacity(objects.len());
+        for object in objects {
+            let one = std::slice::from_ref(object);
+            let shown = self.store.in_version(context, version, one).await;
+            out.push(shown.map(|mut it| it.pop().unwrap_or_default()));
+        }
+        out
+    }
+
+    /// An object's type and metadata alone.
+    fn without_content(&self, at: &ObjectAt) -> Bytes {
+        let mut out = self.store.json_head(&self.version).into_bytes();
+        out.extend_from_slice(b"\"metadata\":");
+        out.extend_from_slice(&at.metadata());
+        out.push(b'}');
+        out.into()
+    }
+
+    /// An object without anything but the revision up to which all has been sent.
+    pub(super) fn bookmark(&mut self, revision: Revision, is_initial_end: bool) -> Bytes {
+        let mut metadata = json!({"resourceVersion": revision.to_string()});
+        if is_initial_end {
+            metadata["annotations"] = json!({INITIAL_EVENTS_END: "true"});
+        }
+        let object = match self.accepted.transform {
+            Transform::Full => self.empty_object(metadata).into(),
+            Transform::PartialObjectMetadata(version)
+            | Transform::PartialObjectMetadataList(version) => {
+                let metadata = metadata.to_string();
+                match self.accepted.media {
+                    MediaType::Protobuf => {
+                        let message = protobuf::partial_object_metadata(metadata.as_bytes());
+                        let message = message.expect("metadata made above");
+                        protobuf::object(version.api_version(), response::PARTIAL, &message).into()
+                    }
+                    _ => response::partial_json(version, metadata.as_bytes()),
+                }
+            }
+            Transform::Table(_) => {
+                let partial = metadata.to_string();
+                let object = self.empty_object(metadata);
+                let shows_columns = !std::mem::replace(&mut self.has_columns, true);
+                let table = self.tables.as_ref().map(|it| {
+                    it.bookmark(&object, &partial, revision, shows_columns, is_initial_end)
+                });
+                table.unwrap_or_default()
+            }
+        };
+        let mut out = Vec::new();
+        self.event(&mut out, "BOOKMARK", &object);
+        out.into()
+    }
+
+    /// JSON of an object with nothing in it but what a typed server always shows.
+    fn empty_object(&self, metadata: Value) -> String {
+        let definition = self.store.definition();
+        let mut object = match definition
+            .version(&self.version)
+            .and_then(|it| it.empty_object.clone())
+        {
+            Some(Value::Object(empty)) => empty,
+            _ => Map::new(),
+        };
+        let api_version = definition.group_version(&self.version).to_string();
+        object.insert("apiVersion".into(), api_version.into());
+        object.insert("kind".into(), definition.names.kind.as_str().into());
+        object.insert("metadata".into(), metadata);
+        Value::Object(object).to_string()
+    }
+
+    /// What ends a watch.
+    pub(super) fn error(&self, status: &Status) -> Bytes {
+        let object = match self.accepted.media {
+            MediaType::Protobuf => protobuf::status(status),
+            _ => serde_json::to_vec(status).expect("a status has only string keys"),
+        };
+        let mut out = Vec::new();
+        self.event(&mut out, "ERROR", &object);
+        out.into()
+    }
+
+    fn event(&self, out: &mut Vec<u8>, kind: &str, object: &[u8]) {
+        if self.accepted.media == MediaType::Protobuf {
+            out.extend_from_slice(&protobuf::watch_frame(kind, object));
+            return;
+        }
+        out.extend_from_slice(b"{\"type\":\"");
+        out.extend_from_slice(kind.as_bytes());
+        out.extend_from_slice(b"\",\"object\":");
+        out.extend_from_slice(object);
+        out.extend_from_slice(b"}\n");
+    }
+}
