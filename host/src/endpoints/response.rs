@@ -7,6 +7,8 @@
 mod body;
 mod list;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

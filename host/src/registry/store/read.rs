@@ -5,6 +5,10 @@
 //! long as the cache keeps that, at least 75 s; after that the client is told how to go on (C4).
 
 mod continue_token;
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;
 mod versions;
 mod watching;
 
@@ -221,15 +225,16 @@ impl Store {
 
     /// Waits a little for `revision`: another server may have answered with it just now.
     async fn wait_for(&self, revision: Revision) -> Result<()> {
+        self.wait_within(FUTURE_REVISION_WAIT, revision).await
+    }
+
+    async fn wait_within(&self, limit: Duration, revision: Revision) -> Result<()> {
         self.check_loaded()?;
         if self.cache.revision() >= revision {
             return Ok(());
         }
         let waiting = self.cache.wait_for(revision);
-        if tokio::time::timeout(FUTURE_REVISION_WAIT, waiting)
-            .await
-            .is_ok()
-        {
+        if tokio::time::timeout(limit, waiting).await.is_ok() {
             return Ok(());
         }
         let current = self.cache.revision();

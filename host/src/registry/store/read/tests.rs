@@ -1,0 +1,419 @@
+//! Lists and watches over a real cache and a store in memory.
+
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use expect_test::{Expect, expect};
+
+use super::fixture::{Fixture, PREFIX, record};
+use super::*;
+use crate::api::Object;
+use crate::registry::definition::ObjectModel;
+use crate::registry::selectors::KnownFields;
+use crate::storage::{Item, Sink};
+
+impl Fixture {
+    async fn list(&self, options: ListOptions) -> Result<List> {
+        self.store.list(&self.context, &options).await
+    }
+
+    #[track_caller]
+    fn check(&self, listed: Result<List>, expected: Expect) {
+        let shown = match listed {
+            Err(status) => format!("{} {}: {}", status.code, status.reason, status.message),
+            Ok(list) => {
+                let names: Vec<String> = list
+                    .items
+                    .iter()
+                    .map(|it| format!("{}@{}", it.name, it.revision))
+                    .collect();
+                let mut shown = format!("{} of {}", names.join(" "), list.revision);
+                if !list.continue_token.is_empty() {
+                    let _ = write!(shown, ", {:?} more", list.remaining);
+                }
+                shown
+            }
+        };
+        expected.assert_eq(&shown);
+    }
+}
+
+fn at(version: &str, version_match: Option<VersionMatch>, limit: usize) -> ListOptions {
+    ListOptions {
+        resource_version: version.into(),
+        version_match,
+        limit,
+        ..ListOptions::default()
+    }
+}
+
+fn colored(selector: &str) -> Selection {
+    Selection {
+        labels: LabelSelector::parse(selector).expect("a selector"),
+        ..Selection::default()
+    }
+}
+
+#[tokio::test]
+async fn lists_at_the_revision_that_is_asked_for() {
+    use VersionMatch::{Exact, NotOlderThan};
+    let it = Fixture::new().await;
+    it.put("n/a", "red").await;
+    let before = it.put("n/b", "red").await.to_string();
+    it.put("n/a", "blue").await;
+    it.put("m/c", "red").await;
+
+    it.check(it.list(at("", None, 0)).await, expect!["c@5 a@4 b@3 of 5"]);
+    it.check(it.list(at("0", None, 1)).await, expect!["c@5 a@4 b@3 of 5"]);
+    it.check(
+        it.list(at(&before, None, 0)).await,
+        expect!["c@5 a@4 b@3 of 5"],
+    );
+    it.check(
+        it.list(at(&before, Some(NotOlderThan), 2)).await,
+        expect!["c@5 a@4 of 5, Some(1) more"],
+    );
+    it.check(
+        it.list(at(&before, Some(Exact), 0)).await,
+        expect!["a@2 b@3 of 3"],
+    );
+    // A limit alone means exactly.
+    it.check(
+        it.list(at(&before, None, 1)).await,
+        expect!["a@2 of 3, Some(1) more"],
+    );
+    it.check(
+        it.list(at("x", None, 0)).await,
+        expect![[r#"400 BadRequest: invalid resource version: resourceVersion: Invalid value: "x": strconv.ParseUint: parsing "x": invalid syntax"#]],
+    );
+}
+
+#[tokio::test]
+async fn selects_by_namespace_name_and_labels() {
+    let it = Fixture::new().await;
+    it.put("n/a", "red").await;
+    it.put("n/ab", "blue").await;
+    it.put("n2/a", "red").await;
+    let select = |namespace: &str, name: &str, labels: &str| ListOptions {
+        selection: Selection {
+            namespace: namespace.into(),
+            name: name.into(),
+            ..colored(labels)
+        },
+        ..ListOptions::default()
+    };
+    it.check(it.list(select("n", "", "")).await, expect!["a@2 ab@3 of 4"]);
+    it.check(it.list(select("n", "a", "")).await, expect!["a@2 of 4"]);
+    it.check(it.list(select("", "a", "")).await, expect!["a@2 a@4 of 4"]);
+    it.check(
+        it.list(select("n", "a", "color=blue")).await,
+        expect![" of 4"],
+    );
+    it.check(
+        it.list(select("", "", "color=red")).await,
+        expect!["a@2 a@4 of 4"],
+    );
+    let fields = KnownFields {
+        object_model: ObjectModel::Custom,
+        is_namespaced: true,
+        selectable: &[],
+    };
+    let mut by_field = select("", "", "");
+    by_field.selection.fields =
+        FieldSelector::parse("metadata.namespace!=n", fields).expect("a selector");
+    it.check(it.list(by_field).await, expect!["a@4 of 4"]);
+}
+
+#[tokio::test]
+async fn pages_show_one_revision() {
+    let it = Fixture::new().await;
+    for name in ["n/a", "n/b", "n/c"] {
+        it.put(name, "red").await;
+    }
+    let first = it.list(at("", None, 1)).await;
+    let token = first.as_ref().expect("a page").continue_token.clone();
+    it.check(first, expect!["a@2 of 4, Some(2) more"]);
+    it.delete("n/b").await;
+    it.put("n/d", "red").await;
+    let next = ListOptions {
+        continue_token: token.clone(),
+        ..at("", None, 5)
+    };
+    it.check(it.list(next.clone()).await, expect!["b@3 c@4 of 4"]);
+    it.check(
+        it.list(ListOptions {
+            resource_version: "5".into(),
+            ..next.clone()
+        })
+        .await,
+        expect!["400 BadRequest: specifying resource version is not allowed when using continue"],
+    );
+    // What is left is not counted where a selector may leave some of it out.
+    let selected = ListOptions {
+        selection: colored("color=red"),
+        ..at("", None, 1)
+    };
+    it.check(it.list(selected).await, expect!["a@2 of 6, None more"]);
+}
+
+#[tokio::test]
+async fn goes_on_at_the_latest_revision_once_that_of_the_list_is_forgotten() {
+    let it = Fixture::new().await;
+    it.put("n/a", "red").await;
+    it.put("n/b", "red").await;
+    let token = it
+        .list(at("", None, 1))
+        .await
+        .expect("a page")
+        .continue_token;
+
+    let later = Fixture::unloaded(ObjectModel::Custom);
+    let items = ["n/a", "n/b", "n/c"].map(|name| Item {
+        key: format!("{PREFIX}{name}").into(),
+        revision: Revision(100),
+        record: record(name, "red"),
+    });
+    later
+        .cache
+        .load(items.into(), vec![], Revision(100), Revision(100));
+    let next = ListOptions {
+        continue_token: token,
+        ..at("", None, 1)
+    };
+    let expired = later.list(next).await.expect_err("expired");
+    assert_eq!((expired.code, expired.reason.as_str()), (410, "Expired"));
+    assert!(
+        expired
+            .message
+            .starts_with("The provided continue parameter is too old")
+    );
+    let token = expired.metadata.continue_token.clone();
+    let next = ListOptions {
+        continue_token: token,
+        ..at("", None, 1)
+    };
+    later.check(
+        later.list(next).await,
+        expect!["b@100 of 100, Some(1) more"],
+    );
+    later.check(
+        later.list(at("7", Some(VersionMatch::Exact), 0)).await,
+        expect!["410 Expired: The resourceVersion for the provided list is too old."],
+    );
+}
+
+#[tokio::test]
+async fn says_when_a_revision_does_not_come() {
+    let it = Fixture::new().await;
+    let status = it.store.wait_within(Duration::ZERO, Revision(9)).await;
+    let status = status.expect_err("too large");
+    assert_eq!(status.code, 504);
+    assert_eq!(
+        status.message,
+        "Timeout: Too large resource version: 9, current: 1"
+    );
+    let details = status.details.expect("details");
+    assert_eq!(details.causes[0].reason, "ResourceVersionTooLarge");
+    assert_eq!(details.retry_after_seconds, 1);
+}
+
+#[tokio::test]
+async fn refuses_reads_before_the_cache_is_loaded() {
+    let it = Fixture::unloaded(ObjectModel::Custom);
+    for version in ["", "0", "5"] {
+        let status = it.list(at(version, None, 0)).await.expect_err("refused");
+        assert_eq!(status.code, 429);
+        let status = it
+            .store
+            .get(&it.context, "n", "a", version)
+            .await
+            .expect_err("refused");
+        assert_eq!(status.code, 429);
+    }
+    let refused = it.store.watch(&it.context, &ListOptions::default()).await;
+    assert!(matches!(refused, Err(WatchRefused::Status(status)) if status.code == 429));
+}
+
+#[tokio::test]
+async fn gets_say_what_is_wrong_with_their_revision() {
+    let it = Fixture::new().await;
+    it.put("n/a", "red").await;
+    let get = |version: &'static str, name: &'static str| {
+        let (store, context) = (&it.store, &it.context);
+        async move {
+            store
+                .get(context, "n", name, version)
+                .await
+                .map_err(|it| (it.code, it.reason.clone()))
+        }
+    };
+    assert_eq!(get("", "a").await.expect("found").revision, Revision(2));
+    assert_eq!(get("2", "a").await.expect("found").revision, Revision(2));
+    assert_eq!(
+        get("", "b").await.expect_err("none"),
+        (404, "NotFound".into())
+    );
+    assert_eq!(get("-1", "a").await.expect_err("bad"), (500, String::new()));
+}
+
+/// All that a watch has until it waits.
+async fn seen(watch: &mut Watch) -> String {
+    let mut shown = String::new();
+    loop {
+        let step = tokio::select! {
+            biased;
+            step = watch.next() => step,
+            () = std::future::ready(()) => return shown,
+        };
+        match step {
+            Ok(Step::Changes(changes)) => {
+                for change in changes {
+                    let object = Object::from_slice(&change.at.stored()).expect("JSON");
+                    let color = object.metadata()["labels"]["color"]
+                        .as_str()
+                        .unwrap_or_default();
+                    let (name, version) = (object.name(), object.resource_version());
+                    let _ = write!(shown, "{:?} {name}@{version} {color}; ", change.kind);
+                }
+            }
+            Ok(Step::InitialEnd(revision)) => {
+                let _ = write!(shown, "end of {revision}; ");
+            }
+            Err(end) => {
+                let _ = write!(shown, "{end:?}");
+                return shown;
+            }
+        }
+    }
+}
+
+impl Fixture {
+    async fn watch(&self, options: ListOptions) -> Watch {
+        let watch = self.store.watch(&self.context, &options).await;
+        watch.unwrap_or_else(|refused| panic!("{refused:?}"))
+    }
+}
+
+#[tokio::test]
+async fn watches_begin_where_they_are_asked_to() {
+    let it = Fixture::new().await;
+    let first = it.put("n/a", "red").await.to_string();
+    it.put("n/b", "red").await;
+    let mut state = it.watch(at("", None, 0)).await;
+    let mut any = it.watch(at("0", None, 0)).await;
+    let without = ListOptions {
+        send_initial_events: Some(false),
+        ..at("", Some(VersionMatch::NotOlderThan), 0)
+    };
+    let mut now = it.watch(without).await;
+    let mut after = it.watch(at(&first, None, 0)).await;
+    let mut future = it.watch(at("4", None, 0)).await;
+    let from_state = expect!["Added a@2 red; Added b@3 red; end of 3; "];
+    from_state.assert_eq(&seen(&mut state).await);
+    from_state.assert_eq(&seen(&mut any).await);
+    expect![""].assert_eq(&seen(&mut now).await);
+    expect!["Added b@3 red; "].assert_eq(&seen(&mut after).await);
+
+    it.delete("n/a").await;
+    it.put("n/b", "blue").await;
+    let changes = expect!["Deleted a@4 red; Modified b@5 blue; "];
+    for watch in [&mut state, &mut any, &mut now, &mut after] {
+        changes.assert_eq(&seen(watch).await);
+        assert_eq!(watch.revision(), Some(Revision(5)));
+    }
+    expect!["Modified b@5 blue; "].assert_eq(&seen(&mut future).await);
+    it.cache.close();
+    expect!["Closed"].assert_eq(&seen(&mut state).await);
+}
+
+#[tokio::test]
+async fn objects_enter_and_leave_a_selection() {
+    let it = Fixture::new().await;
+    it.put("n/a", "red").await;
+    let options = ListOptions {
+        selection: colored("color in (red,pink)"),
+        ..at("2", None, 0)
+    };
+    let mut watch = it.watch(options).await;
+    for color in ["blue", "green", "pink", "red"] {
+        it.put("n/a", color).await;
+    }
+    it.delete("n/a").await;
+    it.put("n/a", "blue").await;
+    expect!["Deleted a@3 red; Added a@5 pink; Modified a@6 red; Deleted a@7 red; "]
+        .assert_eq(&seen(&mut watch).await);
+}
+
+#[tokio::test]
+async fn refuses_to_watch_from_before_what_is_known() {
+    let it = Fixture::unloaded(ObjectModel::Custom);
+    it.cache.load(vec![], vec![], Revision(10), Revision(10));
+    let refused = it.store.watch(&it.context, &at("3", None, 0)).await;
+    let Err(WatchRefused::Expired { requested, oldest }) = refused else {
+        panic!("watched");
+    };
+    assert_eq!((requested, oldest), (Revision(3), Revision(10)));
+    let mut watch = it.watch(at("10", None, 0)).await;
+    expect![""].assert_eq(&seen(&mut watch).await);
+}
+
+#[tokio::test]
+async fn converts_each_object_once() {
+    let it = Fixture::new().await;
+    it.put("n/a", "red").await;
+    it.put("n/b", "red").await;
+    let list = it.list(at("", None, 0)).await.expect("a list");
+    let objects: Vec<ObjectAt> = list.items.iter().map(ObjectAt::from).collect();
+    let v1 = it
+        .store
+        .in_version(&it.context, "v1", &objects)
+        .await
+        .expect("stored");
+    assert_eq!(v1[0].as_ptr(), list.items[0].bytes.as_ptr());
+    let v2 = it
+        .store
+        .in_version(&it.context, "v2", &objects)
+        .await
+        .expect("converted");
+    expect![[r#"{"apiVersion":"g/v2","kind":"Widget","metadata":{"resourceVersion":"2","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}"#]]
+        .assert_eq(std::str::from_utf8(&v2[0]).expect("UTF-8"));
+    let again = it
+        .store
+        .in_version(&it.context, "v2", &objects)
+        .await
+        .expect("shared");
+    assert_eq!(again[0].as_ptr(), v2[0].as_ptr());
+    assert_eq!(it.strategy.calls.load(Ordering::Relaxed), 1);
+
+    let ended = ObjectAt {
+        revision: Revision(1000),
+        ..objects[0].clone()
+    };
+    let v2 = it
+        .store
+        .in_version(&it.context, "v2", &[ended.clone()])
+        .await
+        .expect("shared");
+    assert!(v2[0].starts_with(
+        br#"{"apiVersion":"g/v2","kind":"Widget","metadata":{"resourceVersion":"1000","labels""#
+    ));
+    expect![[r#"{"resourceVersion":"1000","labels":{"color":"red"},"name":"a","namespace":"n"}"#]]
+        .assert_eq(std::str::from_utf8(&ended.metadata()).expect("UTF-8"));
+    assert_eq!(it.strategy.calls.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn metadata_needs_no_conversion() {
+    let it = Fixture::new().await;
+    it.put("n/a", "bad").await;
+    let list = it.list(at("", None, 0)).await.expect("a list");
+    let object = ObjectAt::from(&list.items[0]);
+    let failed = it
+        .store
+        .in_version(&it.context, "v2", &[object.clone()])
+        .await;
+    assert_eq!(failed.expect_err("bad").code, 500);
+    assert!(object.metadata().starts_with(b"{\"resourceVersion\":\"2\""));
+    assert!(object.protobuf_metadata().is_ok());
+}
