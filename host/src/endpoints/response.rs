@@ -114,7 +114,7 @@ pub fn status(headers: &HeaderMap, status: &Status) -> http::Response<Body> {
         MediaType::Protobuf => protobuf::status(status).into(),
         _ => {
             let json = serde_json::to_vec(status).expect("a status has only string keys");
-            in_text(&accepted, json.into()).into()
+            in_text(&accepted, json.into())
         }
     };
     let mut response = answer(code, accepted.media.as_str(), body::pieces(vec![bytes]));

@@ -392,7 +392,7 @@ async fn converts_each_object_once() {
     };
     let v2 = it
         .store
-        .in_version(&it.context, "v2", &[ended.clone()])
+        .in_version(&it.context, "v2", std::slice::from_ref(&ended))
         .await
         .expect("shared");
     assert!(v2[0].starts_with(
@@ -411,7 +411,7 @@ async fn metadata_needs_no_conversion() {
     let object = ObjectAt::from(&list.items[0]);
     let failed = it
         .store
-        .in_version(&it.context, "v2", &[object.clone()])
+        .in_version(&it.context, "v2", std::slice::from_ref(&object))
         .await;
     assert_eq!(failed.expect_err("bad").code, 500);
     assert!(object.metadata().starts_with(b"{\"resourceVersion\":\"2\""));
