@@ -11,9 +11,10 @@ use crate::api::{Object, RequestContext};
 use crate::endpoints::negotiation::{self, IncludeObject, MetaVersion};
 use crate::endpoints::request::ResourceRequest;
 use crate::registry::Store;
-use crate::registry::definition::{ColumnDefinition, ObjectModel};
+use crate::registry::definition::{ObjectModel, VersionDefinition};
 use crate::registry::store::read::ObjectAt;
 use crate::registry::strategy::{Operation, Target};
+use crate::registry::table::Columns;
 use crate::storage::Revision;
 
 /// Objects of one call to a plugin that computes cells.
@@ -23,6 +24,9 @@ const CELLS_BATCH: usize = 256;
 pub(in crate::endpoints) struct Tables {
     store: Arc<Store>,
     target: Target,
+    columns: Columns,
+    /// Whether the plugin computes the cells.
+    is_computed: bool,
     meta_version: MetaVersion,
     include: IncludeObject,
 }
@@ -38,6 +42,8 @@ impl Tables {
         let some = |text: &str| Some(text.to_owned()).filter(|it| !it.is_empty());
         Ok(Self {
             store: Arc::clone(&request.store),
+            columns: columns(&request.store, request.version())?,
+            is_computed: request.version().exports_columns,
             target: Target {
                 group: info.group.clone(),
                 version: info.version.clone(),
@@ -90,7 +96,9 @@ impl Tables {
             .await?;
         self.store.complete(&mut shown, &self.target.version);
         let full: Bytes = shown.to_vec().into();
-        let cells = self.cells(context, vec![full.clone()], &[shown]).await?;
+        let cells = self
+            .cells(context, std::slice::from_ref(&full), &[shown])
+            .await;
         let mut table = self
             .head(&json!({"resourceVersion": revision}), true)
             .into_bytes();
@@ -137,12 +145,11 @@ impl Tables {
         shows_columns: bool,
         is_initial_end: bool,
     ) -> Bytes {
-        let cells: Vec<Value> = match self.columns().len() {
-            0 => vec![],
-            columns => std::iter::once(Value::from(""))
-                .chain((1..columns).map(|_| Value::Null))
-                .collect(),
-        };
+        // The name, which is empty, and nothing else.
+        let width = self.columns.header().len() - 1;
+        let cells: Vec<Value> = std::iter::once("".into())
+            .chain(std::iter::repeat_n(Value::Null, width))
+            .collect();
         let object = match self.include {
             IncludeObject::Object => object.to_owned(),
             // The end of the state is an annotation, which must be shown.
@@ -164,7 +171,7 @@ impl Tables {
     /// Up to the first row.
     fn head(&self, metadata: &Value, shows_columns: bool) -> String {
         let columns = if shows_columns {
-            serde_json::to_string(&self.columns()).expect("texts and numbers")
+            serde_json::to_string(self.columns.header()).expect("texts and numbers")
         } else {
             "null".to_owned()
         };
@@ -186,15 +193,17 @@ impl Tables {
                 status::internal("the object cannot be read")
             })?);
         }
-        let cells = self.cells(context, full.clone(), &parsed).await?;
+        let cells = self.cells(context, &full, &parsed).await;
         let rows = cells.iter().zip(&full).zip(objects);
         Ok(rows
             .map(|((cells, full), at)| self.row(cells, full, &at.metadata()))
             .collect())
     }
 
-    fn row(&self, cells: &Value, full: &[u8], metadata: &[u8]) -> Bytes {
-        let mut row = format!("{{\"cells\":{cells},\"object\":").into_bytes();
+    fn row(&self, cells: &[Value], full: &[u8], metadata: &[u8]) -> Bytes {
+        let mut row = b"{\"cells\":".to_vec();
+        serde_json::to_writer(&mut row, cells).expect("a JSON tree has only string keys");
+        row.extend_from_slice(b",\"object\":");
         match self.include {
             IncludeObject::None => row.extend_from_slice(b"null"),
             IncludeObject::Metadata => {
@@ -206,44 +215,71 @@ impl Tables {
         row.into()
     }
 
-    fn columns(&self) -> Vec<ColumnDefinition> {
-        let definition = self.store.definition();
-        definition
-            .version(&self.target.version)
-            .map(|version| version.columns.clone())
-            .unwrap_or_default()
-    }
-
-    /// A row's cells for each object: the plugin's where it computes them, else by the columns' paths.
+    /// A row's cells for each object: the plugin's where it computes them, else by the columns' paths. A plugin
+    /// that fails must not hide its objects, so then the paths are used, too.
     async fn cells(
         &self,
         context: &RequestContext,
-        json: Vec<Bytes>,
+        json: &[Bytes],
         objects: &[Object],
-    ) -> Result<Vec<Value>> {
-        let definition = self.store.definition();
-        let Some(version) = definition.version(&self.target.version) else {
-            return Err(status::resource_not_found());
-        };
-        if !version.exports_columns {
-            let cells = vec![Value::Null; version.columns.len()];
-            return Ok(vec![Value::Array(cells); objects.len()]);
+    ) -> Vec<Vec<Value>> {
+        let now = self.store.clock().now();
+        let by_path = objects.iter().map(|it| self.columns.cells(&it.0, now));
+        if !self.is_computed {
+            return by_path.collect();
         }
-        let mut out = Vec::with_capacity(json.len());
-        for batch in json.chunks(CELLS_BATCH) {
-            let cells = self
-                .store
-                .strategy()
-                .cells(context, &self.target, batch.to_vec())
-                .await?;
-            if cells.len() != batch.len() || !cells.iter().all(Value::is_array) {
-                tracing::error!(resource = %definition.group_resource(), "a plugin's cells are not one list for each object");
-                return Err(status::internal(
-                    "the columns of the resource could not be computed",
-                ));
+        let mut rows = Vec::with_capacity(json.len());
+        for (batch, objects) in json.chunks(CELLS_BATCH).zip(objects.chunks(CELLS_BATCH)) {
+            match self.computed(context, batch).await {
+                Some(cells) => rows.extend(objects.iter().zip(cells).map(|(object, cells)| {
+                    std::iter::once(object.name().into()).chain(cells).collect()
+                })),
+                None => return by_path.collect(),
             }
-            out.extend(cells);
         }
-        Ok(out)
+        rows
     }
+
+    /// The plugin's cells, without the name; `None` where they cannot be used.
+    async fn computed(&self, context: &RequestContext, batch: &[Bytes]) -> Option<Vec<Vec<Value>>> {
+        let resource = self.store.definition().group_resource();
+        let strategy = self.store.strategy();
+        let cells = match strategy.cells(context, &self.target, batch.to_vec()).await {
+            Ok(cells) => cells,
+            Err(error) => {
+                tracing::warn!(%resource, error = error.message, "the plugin did not compute the columns; their paths are used");
+                return None;
+            }
+        };
+        let width = self.columns.header().len() - 1;
+        let is_row = |it: &Value| it.as_array().is_some_and(|it| it.len() == width);
+        if cells.len() != batch.len() || !cells.iter().all(is_row) {
+            tracing::warn!(%resource, "the plugin's cells are not as many as rows and columns; the columns' paths are used");
+            return None;
+        }
+        let cells = cells.into_iter().map(|it| match it {
+            Value::Array(cells) => cells,
+            other => vec![other],
+        });
+        Some(cells.collect())
+    }
+}
+
+/// The columns of a version.
+///
+/// # Errors
+/// 500: they are checked at load.
+fn columns(store: &Store, version: &VersionDefinition) -> Result<Columns> {
+    let mut declared = version.columns.clone();
+    for column in declared.iter_mut().filter(|it| it.json_path.is_empty()) {
+        // Only the plugin can say: there is nothing to show where it does not.
+        column.json_path = ".metadata.none".into();
+        if column.description.is_empty() {
+            column.description.clone_from(&column.name);
+        }
+    }
+    Columns::new(store.definition().object_model, &declared).map_err(|error| {
+        tracing::error!(resource = %store.definition().group_resource(), error, "columns cannot be used");
+        status::internal("the resource's columns cannot be used")
+    })
 }

@@ -170,6 +170,41 @@ async fn cuts_metadata_out_of_objects_that_cannot_be_converted() {
 }
 
 #[tokio::test]
+async fn shows_tables_with_the_metadata_of_their_objects() {
+    const TABLE: &str = "application/json;as=Table;g=meta.k8s.io;v=v1";
+    let it = Fixture::of(ObjectModel::Typed).await;
+    let rows = async |path: &str| {
+        let answer = answer(&it, path, TABLE).await.expect("a table");
+        let table: serde_json::Value = serde_json::from_slice(&body(answer).await).expect("JSON");
+        assert_eq!(table["columnDefinitions"][1]["name"], "Created At");
+        table["rows"].to_string()
+    };
+    assert_eq!(rows("v1/widgets").await, "null");
+    it.put("n/a", "red").await;
+    expect![[r#"[{"cells":["a",null],"object":{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadata","metadata":{"labels":{"color":"red"},"name":"a","namespace":"n","resourceVersion":"2"}}}]"#]]
+        .assert_eq(&rows("v1/widgets").await);
+    expect![[r#"[{"cells":["a",null],"object":null}]"#]]
+        .assert_eq(&rows("v1/namespaces/n/widgets/a?includeObject=None").await);
+    check(
+        &it,
+        "v1/widgets?includeObject=Nope",
+        TABLE,
+        expect!["400 BadRequest: Unable to convert to Table as requested: includeObject: Invalid value: \"Nope\": must be 'Metadata', 'Object', 'None', or empty"],
+    )
+    .await;
+
+    let path = "v1/widgets?watch=1&allowWatchBookmarks=true&includeObject=None";
+    let mut events = answer(&it, path, TABLE).await.expect("a watch").into_body();
+    let first: serde_json::Value = serde_json::from_str(&next(&mut events).await).expect("JSON");
+    assert!(first["object"]["columnDefinitions"].is_array());
+    // The end of the state is an annotation: it is shown whatever the client includes.
+    expect![[r#"
+        {"type":"BOOKMARK","object":{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"2"},"columnDefinitions":null,"rows":[{"cells":["",null],"object":{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"annotations":{"k8s.io/initial-events-end":"true"},"resourceVersion":"2"}}}]}}
+    "#]]
+    .assert_eq(&next(&mut events).await);
+}
+
+#[tokio::test]
 async fn lists_metadata_as_protobuf() {
     let it = Fixture::new().await;
     it.put("n/a", "red").await;

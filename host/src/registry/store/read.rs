@@ -4,7 +4,6 @@
 //! `resourceVersion=0` sees what is there. A page of a list is read at the revision of its first page for as
 //! long as the cache keeps that, at least 75 s; after that the client is told how to go on (C4).
 
-mod continue_token;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(test)]
@@ -15,11 +14,11 @@ mod watching;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::continue_token::ContinueToken;
 use super::Store;
 use crate::api::RequestContext;
 use crate::api::status::{self, Cause, Result};
 use crate::registry::selectors::{FieldSelector, LabelSelector};
+use crate::storage::continue_token::ContinueToken;
 use crate::storage::watch_cache::{CachedObject, Snapshot};
 use crate::storage::{Key, Revision, Scope};
 
@@ -177,33 +176,28 @@ impl Store {
         context: &RequestContext,
         options: &ListOptions,
     ) -> Result<(Snapshot, String)> {
-        let token = ContinueToken::decode(&options.continue_token)
+        let prefix = options.selection.prefix(self);
+        let token = ContinueToken::decode(&options.continue_token, &prefix)
             .map_err(|it| status::bad_request(format!("invalid continue token: {it}")))?;
         if !matches!(options.resource_version.as_str(), "" | "0") {
             return Err(status::bad_request(
                 "specifying resource version is not allowed when using continue",
             ));
         }
-        let start = format!("{}{}", self.prefix(), token.start);
-        if !start.starts_with(&options.selection.prefix(self)) {
-            return Err(status::bad_request(
-                "invalid continue token: continue key is not valid: it belongs to another list",
-            ));
-        }
         let Some(revision) = token.revision else {
             self.refresh(context, &options.selection).await?;
-            return Ok((self.cache.snapshot(), start));
+            return Ok((self.cache.snapshot(), token.start));
         };
         self.wait_for(revision).await?;
         match self.cache.snapshot_at(revision) {
-            Ok(snapshot) => Ok((snapshot, start)),
+            Ok(snapshot) => Ok((snapshot, token.start)),
             Err(_) => {
                 let mut expired = status::expired(INCONSISTENT_CONTINUE);
                 let token = ContinueToken {
                     revision: None,
                     start: token.start,
                 };
-                expired.metadata.continue_token = token.encode();
+                expired.metadata.continue_token = token.encode(&prefix);
                 Err(expired)
             }
         }
@@ -296,16 +290,8 @@ fn page(
         }
         let rest = objects.count();
         if rest > 0 {
-            // The smallest key behind this one: objects in between may come to be.
-            let below = object
-                .key
-                .strip_prefix(store.prefix())
-                .unwrap_or(&object.key);
-            let token = ContinueToken {
-                revision: Some(snapshot.revision),
-                start: format!("{below}\0"),
-            };
-            list.continue_token = token.encode();
+            let token = ContinueToken::after(&object.key, Some(snapshot.revision));
+            list.continue_token = token.encode(&prefix);
             list.remaining = selection.is_everything().then_some(rest);
         }
         break;
