@@ -112,7 +112,7 @@ pub fn label_value_errors(value: &str) -> Vec<String> {
 }
 
 fn too_long(max: usize) -> String {
-    format!("must be no more than {max} bytes")
+    format!("must be no more than {max} characters")
 }
 
 fn is_dns_label(value: &str) -> bool {
@@ -159,7 +159,7 @@ mod tests {
         for bad in ["", "A", "a_b", "-a", "a-", "a..b", ".a", "a/b", "\u{e9}"] {
             assert_eq!(errors(bad), [DNS_SUBDOMAIN], "{bad}");
         }
-        assert_eq!(errors(&"a".repeat(254)), ["must be no more than 253 bytes"]);
+        assert_eq!(errors(&"a".repeat(254)), ["must be no more than 253 characters"]);
         assert_eq!(
             name_errors(NameRule::DnsLabel, "a.b", false),
             ["must not contain dots"]
@@ -180,7 +180,7 @@ mod tests {
         assert!(qualified_name_errors("x/y/z")[0].starts_with("a valid label key must consist"));
         assert_eq!(
             qualified_name_errors(&"a".repeat(64)),
-            ["name part must be no more than 63 bytes"]
+            ["name part must be no more than 63 characters"]
         );
     }
 

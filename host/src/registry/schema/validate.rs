@@ -437,7 +437,6 @@ fn is_whole(float: f64) -> bool {
 
 #[expect(
     clippy::cast_possible_truncation,
-    clippy::float_cmp,
     reason = "whole numbers within i64 are compared exactly, as upstream does"
 )]
 fn is_multiple(value: &Value, float: f64, factor: f64) -> bool {
@@ -484,7 +483,6 @@ fn out_of_range(node: &Node, value: &Value, float: f64) -> Option<String> {
 }
 
 /// Equal as an enum has it: 1 is 1.0.
-#[expect(clippy::float_cmp, reason = "the same number written in two ways")]
 fn is_same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(x), Value::Number(y)) => x == y || x.as_f64() == y.as_f64(),
