@@ -316,16 +316,18 @@ pub fn too_large(limit_bytes: usize) -> Box<Status> {
 
 /// 422 with a cause per field. `kind` is shown as `Kind.group`.
 pub fn invalid(group: &str, kind: &str, name: &str, errors: Vec<FieldError>) -> Box<Status> {
-    let shown: Vec<String> = errors
-        .iter()
-        .map(|it| {
-            if it.field.is_empty() {
-                it.message.clone()
-            } else {
-                format!("{}: {}", it.field, it.message)
-            }
-        })
-        .collect();
+    let mut shown: Vec<String> = Vec::with_capacity(errors.len());
+    for error in &errors {
+        let text = if error.field.is_empty() {
+            error.message.clone()
+        } else {
+            format!("{}: {}", error.field, error.message)
+        };
+        // The same cause may be there twice; it is told once, as in Go's aggregates.
+        if !shown.contains(&text) {
+            shown.push(text);
+        }
+    }
     let list = if shown.len() == 1 {
         shown.join("")
     } else {
