@@ -159,7 +159,10 @@ mod tests {
         for bad in ["", "A", "a_b", "-a", "a-", "a..b", ".a", "a/b", "\u{e9}"] {
             assert_eq!(errors(bad), [DNS_SUBDOMAIN], "{bad}");
         }
-        assert_eq!(errors(&"a".repeat(254)), ["must be no more than 253 characters"]);
+        assert_eq!(
+            errors(&"a".repeat(254)),
+            ["must be no more than 253 characters"]
+        );
         assert_eq!(
             name_errors(NameRule::DnsLabel, "a.b", false),
             ["must not contain dots"]
