@@ -9,6 +9,7 @@
 
 use std::fmt::Write as _;
 use std::net::UdpSocket;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -24,6 +25,8 @@ use crate::kubectl::Kubectl;
 use crate::process::Process;
 use crate::{artifacts, wait};
 
+/// Where the image has its programs; not below `/usr`, which is this machine's.
+const IMAGE_PATH: &str = "/image/bin";
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// What runs on the node: one Deployment of one container.
@@ -127,7 +130,7 @@ impl Kubelet {
                 "KUBERNETES_SERVICE_PORT".to_owned(),
                 self.cluster_port.to_string(),
             ),
-            ("PATH".to_owned(), "/usr/sbin:/usr/bin".to_owned()),
+            ("PATH".to_owned(), format!("{IMAGE_PATH}:/usr/bin")),
         ];
         for variable in self.container()["env"].as_array().into_iter().flatten() {
             let field = variable["valueFrom"]["fieldRef"]["fieldPath"].as_str();
@@ -170,9 +173,18 @@ impl Kubelet {
             .await?;
         let folder = self.folder.join("serviceaccount");
         std::fs::create_dir_all(&folder)?;
-        replace(&folder.join("token"), token.trim().as_bytes())?;
-        replace(&folder.join("ca.crt"), self.cluster_ca.as_bytes())?;
-        replace(&folder.join("namespace"), self.namespace.as_bytes())
+        let files = [
+            ("token".to_owned(), token.trim().as_bytes().to_vec()),
+            ("ca.crt".to_owned(), self.cluster_ca.as_bytes().to_vec()),
+            ("namespace".to_owned(), self.namespace.as_bytes().to_vec()),
+        ];
+        // The token is another one each time; so is the volume's version.
+        let version = format!("{:?}", std::time::SystemTime::now());
+        write_volume(
+            &folder,
+            &version.replace(|it: char| !it.is_ascii_digit(), ""),
+            &files,
+        )
     }
 
     async fn fill(&self, folder: &Path, kind: &str, name: &Value, source: &Value) -> Result<()> {
@@ -194,19 +206,19 @@ impl Kubelet {
             return Ok(());
         }
         let object: Value = serde_json::from_str(&found)?;
-        let is_base64 = kind == "secret";
+        let mut files = Vec::new();
         for (file, value) in object["data"].as_object().into_iter().flatten() {
-            let value = text(value)?;
-            let bytes = match is_base64 {
-                true => BASE64_STANDARD.decode(value)?,
-                false => value.as_bytes().to_vec(),
+            let bytes = match kind {
+                "secret" => BASE64_STANDARD.decode(text(value)?)?,
+                _ => text(value)?.as_bytes().to_vec(),
             };
-            replace(&folder.join(file), &bytes)?;
+            files.push((file.clone(), bytes));
         }
         for (file, value) in object["binaryData"].as_object().into_iter().flatten() {
-            replace(&folder.join(file), &BASE64_STANDARD.decode(text(value)?)?)?;
+            files.push((file.clone(), BASE64_STANDARD.decode(text(value)?)?));
         }
-        Ok(())
+        let version = text(&object["metadata"]["resourceVersion"])?;
+        write_volume(folder, version, &files)
     }
 
     /// Starts the container and waits for its readiness probe; then the Service has an endpoint.
@@ -268,11 +280,11 @@ impl Kubelet {
             };
             let _ = writeln!(script, "{make}; mount --bind {from} {to}");
         };
-        if !program.starts_with("/usr/bin/") {
-            mount(&artifacts::outrigger()?, &program, true);
-        } else {
-            bail!("the program must not lie in /usr/bin, which is this machine's: {program}");
-        }
+        let installed = match program.starts_with('/') {
+            true => program,
+            false => format!("{IMAGE_PATH}/{program}"),
+        };
+        mount(&artifacts::outrigger()?, &installed, true);
         mount(&self.folder.join("serviceaccount"), SERVICE_ACCOUNT, false);
         for it in self.container()["volumeMounts"]
             .as_array()
@@ -360,11 +372,34 @@ fn machine_address() -> Result<String> {
     Ok(socket.local_addr()?.ip().to_string())
 }
 
-/// Replaces a file at once.
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let aside = path.with_extension("new");
-    std::fs::write(&aside, bytes)?;
-    Ok(std::fs::rename(aside, path)?)
+/// Lays files down as a kubelet does: in a folder of their own, `..data` leads to it, and each file's name leads
+/// through `..data`. One rename changes them all at once.
+fn write_volume(folder: &Path, version: &str, files: &[(String, Vec<u8>)]) -> Result<()> {
+    let name = format!("..{version}");
+    let contents = folder.join(&name);
+    if contents.exists() {
+        return Ok(());
+    }
+    std::fs::create_dir(&contents)?;
+    for (file, bytes) in files {
+        std::fs::write(contents.join(file), bytes)?;
+    }
+    let aside = folder.join("..data_tmp");
+    symlink(&name, &aside)?;
+    std::fs::rename(&aside, folder.join("..data"))?;
+    for (file, _) in files {
+        if !folder.join(file).is_symlink() {
+            symlink(Path::new("..data").join(file), folder.join(file))?;
+        }
+    }
+    for entry in std::fs::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let is_kept = name.starts_with("..") || files.iter().any(|(it, _)| *it == name);
+        if !is_kept {
+            std::fs::remove_file(folder.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 fn quote(word: &str) -> String {
