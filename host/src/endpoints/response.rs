@@ -7,8 +7,6 @@
 mod body;
 mod list;
 mod table;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
@@ -264,3 +262,6 @@ fn answer(code: StatusCode, content_type: &'static str, body: Body) -> http::Res
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
+
+#[cfg(test)]
+mod tests;
