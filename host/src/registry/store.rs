@@ -7,9 +7,8 @@ pub mod read;
 
 use std::sync::Arc;
 
-
-use super::strategy::{Operation, Strategy, Target};
 use super::ResourceDefinition;
+use super::strategy::{Operation, Strategy, Target};
 use crate::ambient::{Clock, UidSource};
 use crate::api::status::{self, Result};
 use crate::api::{Object, RequestContext, Status};
@@ -60,7 +59,15 @@ impl Store {
         uids: Arc<dyn UidSource>,
     ) -> Self {
         let prefix = definition.prefix();
-        Self { definition, prefix, strategy, storage, cache, clock, uids }
+        Self {
+            definition,
+            prefix,
+            strategy,
+            storage,
+            cache,
+            clock,
+            uids,
+        }
     }
 
     pub fn definition(&self) -> &ResourceDefinition {
@@ -98,7 +105,12 @@ impl Store {
     }
 
     /// Brings the cache up to date with everything that was committed before this call.
-    pub(crate) async fn refresh_object(&self, context: &RequestContext, namespace: &str, name: &str) -> Result<()> {
+    pub(crate) async fn refresh_object(
+        &self,
+        context: &RequestContext,
+        namespace: &str,
+        name: &str,
+    ) -> Result<()> {
         let scope = Scope {
             prefix: &self.prefix,
             namespace: Some(namespace).filter(|it| !it.is_empty()),
@@ -125,12 +137,20 @@ impl Store {
     }
 
     /// Converts one object to `version`; costs nothing where it is there already.
-    pub(crate) async fn convert(&self, context: &RequestContext, object: Object, version: &str) -> Result<Object> {
+    pub(crate) async fn convert(
+        &self,
+        context: &RequestContext,
+        object: Object,
+        version: &str,
+    ) -> Result<Object> {
         let api_version = self.definition.group_version(version).to_string();
         if object.api_version() == api_version {
             return Ok(object);
         }
-        let mut converted = self.strategy.convert(context, version, vec![object.to_vec().into()]).await?;
+        let mut converted = self
+            .strategy
+            .convert(context, version, vec![object.to_vec().into()])
+            .await?;
         let Some(converted) = converted.pop().and_then(|it| Object::from_slice(&it)) else {
             tracing::error!(resource = %self.definition.group_resource(), version, "the conversion returned no object");
             return Err(status::internal("the conversion of the object failed"));
@@ -138,7 +158,13 @@ impl Store {
         Ok(converted)
     }
 
-    pub(crate) fn hook_target(&self, target: &WriteTarget<'_>, version: &str, name: &str, operation: Operation) -> Target {
+    pub(crate) fn hook_target(
+        &self,
+        target: &WriteTarget<'_>,
+        version: &str,
+        name: &str,
+        operation: Operation,
+    ) -> Target {
         let some = |text: &str| Some(text.to_owned()).filter(|it| !it.is_empty());
         Target {
             group: self.definition.group.clone(),
@@ -154,20 +180,35 @@ impl Store {
 
     /// Fills in what a typed server shows of an empty object, so that stored bytes hold it.
     pub(crate) fn complete(&self, object: &mut Object, version: &str) {
-        if let Some(empty) = self.definition.version(version).and_then(|it| it.empty_object.as_ref()) {
+        if let Some(empty) = self
+            .definition
+            .version(version)
+            .and_then(|it| it.empty_object.as_ref())
+        {
             for (field, value) in empty.as_object().into_iter().flatten() {
-                object.0.entry(field.as_str()).or_insert_with(|| value.clone());
+                object
+                    .0
+                    .entry(field.as_str())
+                    .or_insert_with(|| value.clone());
             }
         }
     }
 
     pub(crate) fn record(object: &Object) -> Record {
         let encoded = object.encode();
-        Record { bytes: encoded.bytes, version_at: encoded.version_at }
+        Record {
+            bytes: encoded.bytes,
+            version_at: encoded.version_at,
+        }
     }
 
     /// What was just committed, as the cache has it. A watch-less backend's objects are in no cache.
-    pub(crate) fn committed(&self, key: &str, object: Object, revision: crate::storage::Revision) -> Written {
+    pub(crate) fn committed(
+        &self,
+        key: &str,
+        object: Object,
+        revision: crate::storage::Revision,
+    ) -> Written {
         match self.cache.get(key) {
             Some(cached) if cached.revision >= revision => Written::Stored(cached),
             _ => {
@@ -184,11 +225,16 @@ impl Store {
         match error {
             StorageError::Exists { .. } => status::already_exists(&resource, name),
             StorageError::Conflict { .. } => status::modified(&resource, name),
-            StorageError::Compacted { .. } => status::expired("The resourceVersion for the provided list is too old."),
+            StorageError::Compacted { .. } => {
+                status::expired("The resourceVersion for the provided list is too old.")
+            }
             StorageError::Refused(status) => status,
             StorageError::ReadOnly(why) => {
                 tracing::warn!(%resource, why, "refused a write: the store is read-only");
-                status::unavailable("the store cannot take writes at the moment, please try again later", 5)
+                status::unavailable(
+                    "the store cannot take writes at the moment, please try again later",
+                    5,
+                )
             }
             StorageError::Failed(error) => {
                 tracing::error!(%resource, error = format!("{error:#}"), "the store failed");

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::recorder::Recorder;
 use super::row::Seen;
-use super::{BackendChanges, Changes, Recorder};
+use super::{BackendChanges, Changes};
 use crate::api::{Object, RequestContext};
 use crate::storage::{Key, Revision, Scope, StorageError};
 

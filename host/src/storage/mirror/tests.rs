@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use expect_test::{Expect, expect};
 use serde_json::json;
@@ -14,7 +15,7 @@ use crate::api::GroupResource;
 use crate::storage::conformance::{PREFIX, attached, context, delete, key};
 use crate::storage::memory::MemoryStorage;
 use crate::storage::watch_cache::{WatchCache, Watcher};
-use crate::storage::{Record, Revision};
+use crate::storage::{Expected, Record, Revision};
 
 /// Somebody's system, which others than the host change too.
 #[derive(Default)]
