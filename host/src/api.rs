@@ -9,6 +9,7 @@ pub mod options;
 pub mod protobuf;
 pub mod request_info;
 pub mod status;
+pub mod version_order;
 
 pub use context::{RequestContext, UserInfo};
 pub use group_version::{GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource};

@@ -10,3 +10,6 @@ pub mod request;
 pub mod response;
 pub mod version;
 pub mod watch;
+
+#[cfg(test)]
+mod testing;

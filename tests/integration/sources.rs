@@ -6,14 +6,14 @@ use anyhow::Result;
 use outrigger_tests::artifacts::root;
 
 /// One Rust file.
-pub(crate) struct Source {
+pub struct Source {
     name: String,
-    pub(crate) text: String,
+    pub text: String,
     code: String,
 }
 
 impl Source {
-    pub(crate) fn read(path: &Path) -> Result<Self> {
+    pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)?;
         Ok(Self {
             name: name(path),
@@ -23,24 +23,24 @@ impl Source {
     }
 
     /// The path below the root.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.name.clone()
     }
 
     /// Without comments and without the tests, which stand at the end.
-    pub(crate) fn code(&self) -> &str {
+    pub fn code(&self) -> &str {
         &self.code
     }
 }
 
 /// A path below the root, with `/`.
-pub(crate) fn name(path: &Path) -> String {
+pub fn name(path: &Path) -> String {
     let inside = path.strip_prefix(root()).unwrap_or(path);
     inside.display().to_string()
 }
 
 /// All Rust files below a folder, but build outputs and files of tests (`tests.rs`, `tests/`).
-pub(crate) fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let is_wanted = |it: &PathBuf| {
         let is_test =
             it.file_stem().is_some_and(|it| it == "tests") || name(it).contains("/tests/");
@@ -50,7 +50,7 @@ pub(crate) fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// All files below a folder, but build outputs.
-pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -30,39 +30,29 @@ pub fn outrigger() -> Result<PathBuf> {
 
 /// The component of `examples/<name>`.
 pub fn example(name: &str) -> Result<PathBuf> {
-    let project = format!("examples/{name}");
-    once(&project, || {
-        artifact(&mut plugin_build(&project), "cdylib", "")
-    })
+    component(&format!("examples/{name}"))
 }
 
-/// The component of `tests/guests/examples/<name>.rs`.
+/// The component of `tests/guests/<name>`.
 pub fn guest(name: &str) -> Result<PathBuf> {
-    once(&format!("tests/guests/{name}"), || {
-        let mut build = plugin_build("tests/guests");
-        artifact(build.arg("--examples"), "example", name)
-    })
+    component(&format!("tests/guests/{name}"))
 }
 
-/// What a plugin's author runs, into one folder for all plugins.
-fn plugin_build(project: &str) -> Command {
+/// Builds as a plugin's author does, into one folder for all plugins.
+fn component(project: &str) -> Result<PathBuf> {
+    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT
+        .lock()
+        .map_err(|_| anyhow::anyhow!("a build panicked"))?;
+    if let Some(path) = built.get(project) {
+        return Ok(path.clone());
+    }
     let mut cargo = cargo(&root().join(project));
     cargo
         .args(["build", "--release", "--target", "wasm32-wasip2"])
         .env("CARGO_TARGET_DIR", target_dir().join("guests"));
-    cargo
-}
-
-fn once(key: &str, build: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
-    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
-    let mut built = BUILT
-        .lock()
-        .map_err(|_| anyhow::anyhow!("another build panicked"))?;
-    if let Some(path) = built.get(key) {
-        return Ok(path.clone());
-    }
-    let path = build()?;
-    built.insert(key.to_owned(), path.clone());
+    let path = artifact(&mut cargo, "cdylib", "")?;
+    built.insert(project.to_owned(), path.clone());
     Ok(path)
 }
 

@@ -10,6 +10,5 @@ pub mod cluster;
 pub mod host;
 pub mod kubeconfig;
 pub mod kubectl;
-pub mod pod;
 pub mod process;
 pub mod wait;

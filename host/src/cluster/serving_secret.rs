@@ -113,11 +113,9 @@ impl ServingSecret {
             let stored = self.lock().clone();
             if let Some(stored) = stored {
                 match self.settle(stored).await {
-                    Ok(is_settled) => {
+                    Ok(()) => {
                         back_off.reset();
-                        if is_settled {
-                            self.part.works();
-                        }
+                        self.part.works();
                     }
                     Err(problem) => {
                         self.part.fails(problem);
@@ -133,9 +131,8 @@ impl ServingSecret {
         }
     }
 
-    /// Uses what is stored, or stores what must replace it. False where another replica was faster: what it
-    /// wrote is read next.
-    async fn settle(&self, stored: Option<Secret>) -> Result<bool, String> {
+    /// Uses what is stored, or stores what must replace it.
+    async fn settle(&self, stored: Option<Secret>) -> Result<(), String> {
         let data = stored.as_ref().and_then(|it| it.data.as_ref());
         let material = data.map(Material::read).unwrap_or_default();
         let decision = material
@@ -145,11 +142,12 @@ impl ServingSecret {
             Decision::Keep => material,
             Decision::Write(material) => match self.write(stored, &material).await? {
                 true => material,
-                false => return Ok(false),
+                // Another replica was faster; what it wrote is on its way.
+                false => return Ok(()),
             },
         };
         self.publish(material);
-        Ok(true)
+        Ok(())
     }
 
     /// Whether this write won.

@@ -112,6 +112,33 @@ pub fn accept_status(headers: &HeaderMap, pretty: &str) -> Accepted {
     })
 }
 
+/// The form of what is said of the API itself. `None`: the list of groups with all that is in them
+/// (apidiscovery.k8s.io/v2), which only some paths have (`has_aggregated`). `pretty` is the query's parameter.
+///
+/// # Errors
+/// 406 if no clause of `Accept` can be met.
+pub(super) fn accept_discovery(
+    headers: &HeaderMap,
+    pretty: &str,
+    has_aggregated: bool,
+) -> Result<Option<Accepted>> {
+    let pretty = is_pretty(headers, pretty);
+    let header = accept_header(headers);
+    if has_aggregated {
+        for clause in parse(header) {
+            if is_aggregated(&clause) {
+                return Ok(None);
+            }
+            if meet(&clause, pretty, Offer::Status).is_some() {
+                break;
+            }
+        }
+    }
+    negotiate(header, pretty, Offer::Status)
+        .map(Some)
+        .ok_or_else(|| status::not_acceptable(MEDIA_TYPES))
+}
+
 /// The media type of a body; none is JSON.
 ///
 /// # Errors
@@ -173,17 +200,33 @@ fn negotiate(header: &str, pretty: bool, offer: Offer) -> Option<Accepted> {
         });
     }
     let clauses = parse(header);
-    clauses.iter().find_map(|clause| {
-        MediaType::ALL.into_iter().find_map(|media| {
-            let fits = match (clause.main, clause.sub) {
-                ("*", "*") | ("application", "*") => true,
-                ("application", sub) => sub == media.subtype(),
-                _ => false,
-            };
-            let accepted = fits.then(|| options(clause, media, pretty)).flatten()?;
-            offer.allows(media, accepted.transform).then_some(accepted)
-        })
+    clauses
+        .iter()
+        .find_map(|clause| meet(clause, pretty, offer))
+}
+
+/// The first form that the clause allows.
+fn meet(clause: &Clause<'_>, pretty: bool, offer: Offer) -> Option<Accepted> {
+    MediaType::ALL.into_iter().find_map(|media| {
+        let fits = match (clause.main, clause.sub) {
+            ("*", "*") | ("application", "*") => true,
+            ("application", sub) => sub == media.subtype(),
+            _ => false,
+        };
+        let accepted = fits.then(|| options(clause, media, pretty)).flatten()?;
+        offer.allows(media, accepted.transform).then_some(accepted)
     })
+}
+
+/// `application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList`, with or without a profile.
+fn is_aggregated(clause: &Clause<'_>) -> bool {
+    let has =
+        |key, value| clause.parameters.iter().rev().find(|it| it.0 == key) == Some(&(key, value));
+    matches!(clause.main, "application" | "*")
+        && matches!(clause.sub, "json" | "*")
+        && has("g", "apidiscovery.k8s.io")
+        && has("v", "v2")
+        && has("as", "APIGroupDiscoveryList")
 }
 
 /// The clauses that can be read, the most wanted first, wild cards last among equals.

@@ -7,6 +7,8 @@
 mod body;
 mod list;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -230,7 +232,7 @@ fn finish(
 }
 
 /// JSON as it is asked for: as it is, indented, or as YAML.
-fn in_text(accepted: &Accepted, json: Bytes) -> Bytes {
+pub(super) fn in_text(accepted: &Accepted, json: Bytes) -> Bytes {
     if accepted.media == MediaType::Json && !accepted.pretty {
         return json;
     }
@@ -251,7 +253,11 @@ fn in_text(accepted: &Accepted, json: Bytes) -> Bytes {
     pretty.into()
 }
 
-fn answer(code: StatusCode, content_type: &'static str, body: Body) -> http::Response<Body> {
+pub(super) fn answer(
+    code: StatusCode,
+    content_type: &'static str,
+    body: Body,
+) -> http::Response<Body> {
     let mut response = http::Response::new(body);
     *response.status_mut() = code;
     let headers = response.headers_mut();
@@ -262,6 +268,3 @@ fn answer(code: StatusCode, content_type: &'static str, body: Body) -> http::Res
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
-
-#[cfg(test)]
-mod tests;

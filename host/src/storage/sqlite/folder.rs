@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -31,10 +30,7 @@ pub(super) fn prepare(
             folder.display()
         ))
     };
-    // Objects are nobody else's business on this machine.
-    let mut builder = fs::DirBuilder::new();
-    let builder = builder.recursive(true).mode(0o700);
-    builder.create(folder).map_err(unusable)?;
+    fs::create_dir_all(folder).map_err(unusable)?;
     let file = folder.join(FILE);
     if !file.exists()
         && let Some(foreign) = foreign(folder).map_err(unusable)?

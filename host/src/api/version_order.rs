@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 /// `foo1 < v1alpha1 < v1beta1 < v1 < v2`: stable after beta after alpha after what is no such name.
-pub(super) fn ascending(a: &str, b: &str) -> Ordering {
+pub fn ascending(a: &str, b: &str) -> Ordering {
     match (parse(a), parse(b)) {
         (Some(a), Some(b)) => a.cmp(&b),
         (Some(_), None) => Ordering::Greater,
