@@ -76,7 +76,7 @@ impl ServingSecret {
             certificate: watch::Sender::new(Arc::new(temporary)),
             ca_bundle: watch::Sender::new(None),
             part: status.required(
-                "serving-certificate",
+                "serving-secret",
                 "the Secret of the serving certificate is not read yet",
             ),
         })
