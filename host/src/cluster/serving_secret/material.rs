@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use rustls_pki_types::pem::PemObject;
@@ -164,11 +164,18 @@ impl Material {
         dns_names: &[String],
     ) -> anyhow::Result<Decision> {
         let issued = ca.issue_serving(dns_names)?;
-        Ok(Decision::Write(Self {
+        let material = Self {
             certificate: issued.certificate_pem,
             key: issued.key_pem,
             ..self.clone()
-        }))
+        };
+        // Else it would be found wanting, and be made again, for ever.
+        ensure!(
+            material.is_usable(dns_names, Timestamp::now()),
+            "no certificate for {} would be accepted: check the names in --service",
+            dns_names.join(", ")
+        );
+        Ok(Decision::Write(material))
     }
 }
 
@@ -330,6 +337,16 @@ mod tests {
         };
         let repaired = written(without_ca.decide(&names(), Timestamp::now()).unwrap());
         assert!(repaired.is_usable(&names(), Timestamp::now()));
+    }
+
+    #[test]
+    fn writes_no_certificate_that_nobody_would_accept() {
+        let names = vec!["a_b.c.svc.".to_owned() + &"x".repeat(64)];
+        assert!(
+            Material::default()
+                .decide(&names, Timestamp::now())
+                .is_err()
+        );
     }
 
     #[test]
