@@ -64,8 +64,11 @@ fn explain(err: &kube::Error) -> String {
             status.message.clone()
         };
     }
-    let mut text = err.to_string();
-    let mut source = err.source();
+    // `Service` only wraps what the connection says.
+    let (mut text, mut source) = match err {
+        kube::Error::Service(inner) => (inner.to_string(), inner.source()),
+        _ => (err.to_string(), err.source()),
+    };
     while let Some(cause) = source {
         let cause_text = cause.to_string();
         if !text.contains(&cause_text) {

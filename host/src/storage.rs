@@ -7,8 +7,6 @@
 //! Keys are `/`-separated: `objects/<group>/<resource>/[<namespace>/]<name>`, `kv/<plugin>/<key>`,
 //! `control/<what>/…`. No segment is empty.
 
-#[cfg(test)]
-mod conformance;
 pub mod continue_token;
 pub mod memory;
 pub mod mirror;
@@ -173,3 +171,6 @@ pub trait Storage: Send + Sync {
     /// `None` while the store works; else one line for `/readyz` that says what is wrong and what to do.
     fn trouble(&self) -> Option<String>;
 }
+
+#[cfg(test)]
+mod conformance;

@@ -1,1 +1,130 @@
-//! Behind a real kube-apiserver.
+//! Behind a real kube-apiserver, from the YAML in `deploy/`.
+//!
+//! One cluster for all tests: they run in the order of [`run`], each on what the ones before it left, as an
+//! operator's day goes. `OUTRIGGER_PEERS` names the folder with etcd, kube-apiserver and kubectl; `cargo xtask
+//! test --only e2e` finds or builds them and sets it. Without it nothing runs, and that is said; with `CI=true`
+//! it is a failure.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "a test runner answers on standard output"
+)]
+
+mod discovery;
+mod installed;
+mod own_certificate;
+mod registration;
+mod requests;
+mod setup;
+mod survival;
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Result;
+use outrigger_tests::{cluster, process};
+
+const TESTS: usize = 14;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    if std::env::args().any(|it| it == "--list") {
+        return ExitCode::SUCCESS;
+    }
+    if cluster::peers().is_none() {
+        let is_required = std::env::var("CI").is_ok_and(|it| it == "true");
+        println!(
+            "e2e needs etcd, kube-apiserver and kubectl: `cargo xtask test --only e2e` finds or builds them"
+        );
+        let mut tally = Tally::default();
+        match is_required {
+            true => tally.failed = TESTS,
+            false => tally.ignored = TESTS,
+        }
+        return tally.finish();
+    }
+    let _ = process::keep_logs();
+    let mut tally = Tally::default();
+    run(&mut tally).await;
+    tally.finish()
+}
+
+async fn run(tally: &mut Tally) {
+    let name = "tells_clearly_when_aggregation_is_not_enabled";
+    tally.test(name, setup::without_aggregation()).await;
+
+    let name = "sets_up_an_extension_api_server_step_by_step";
+    let Some(mut installed) = tally.test(name, setup::fifteen_steps()).await else {
+        tally.failed += TESTS - 2;
+        println!("the other {} tests need it", TESTS - 2);
+        return;
+    };
+    let it = &mut installed;
+    let name = "is_discovered_like_any_other_group";
+    tally.test(name, discovery::is_discovered(it)).await;
+    let name = "explains_its_resources";
+    tally.test(name, discovery::is_explained(it)).await;
+    let name = "serves_every_verb_to_a_user_with_rights";
+    tally.test(name, requests::every_verb(it)).await;
+    let name = "refuses_stale_writes";
+    tally.test(name, requests::stale_writes(it)).await;
+    let name = "refuses_users_without_rights_by_kube_apiserver_and_by_itself";
+    tally.test(name, requests::forbidden(it)).await;
+    let name = "sees_users_as_kube_apiserver_impersonates_them";
+    tally.test(name, requests::impersonation(it)).await;
+    let name = "a_dropped_plugin_is_registered_and_a_removed_one_unregistered_first";
+    tally.test(name, registration::drop_and_remove(it)).await;
+    let name = "a_foreign_api_service_is_left_alone";
+    tally.test(name, registration::foreign(it)).await;
+    let name = "a_changed_api_service_is_mended";
+    tally.test(name, registration::mended(it)).await;
+    let name = "a_restart_loses_nothing_and_watches_resume";
+    tally.test(name, survival::host_restart(it)).await;
+    let name = "a_restart_of_kube_apiserver_is_survived";
+    tally.test(name, survival::apiserver_restart(it)).await;
+    let name = "serves_with_a_certificate_of_ones_own_and_reloads_it";
+    tally.test(name, own_certificate::reloads(it)).await;
+}
+
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+    ignored: usize,
+}
+
+impl Tally {
+    async fn test<T>(&mut self, name: &str, test: impl Future<Output = Result<T>>) -> Option<T> {
+        let started = Instant::now();
+        let outcome = test.await;
+        let seconds = started.elapsed().as_secs_f64();
+        let logs = process::keep_logs();
+        match outcome {
+            Ok(value) => {
+                println!("test {name} ... ok ({seconds:.1} s)");
+                self.passed += 1;
+                Some(value)
+            }
+            Err(err) => {
+                println!("test {name} ... FAILED ({seconds:.1} s)\n{err:?}");
+                println!("{}", logs.join("\n"));
+                self.failed += 1;
+                None
+            }
+        }
+    }
+
+    fn finish(self) -> ExitCode {
+        let is_good = self.failed == 0;
+        let word = if is_good { "ok" } else { "FAILED" };
+        println!(
+            "\ntest result: {word}. {} passed; {} failed; {} ignored",
+            self.passed, self.failed, self.ignored
+        );
+        match is_good {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
+        }
+    }
+}

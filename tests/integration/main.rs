@@ -1,5 +1,11 @@
 //! Through the socket of `outrigger dev`, with real plugins; and what the repository's text must keep to.
 
+mod api;
 mod arrows;
+mod bad_input;
+mod durability;
+mod misbehaving;
+mod plugins;
 mod sources;
+mod startup;
 mod tidy;

@@ -6,14 +6,14 @@ use anyhow::Result;
 use outrigger_tests::artifacts::root;
 
 /// One Rust file.
-pub struct Source {
+pub(crate) struct Source {
     name: String,
-    pub text: String,
+    pub(crate) text: String,
     code: String,
 }
 
 impl Source {
-    pub fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)?;
         Ok(Self {
             name: name(path),
@@ -23,24 +23,24 @@ impl Source {
     }
 
     /// The path below the root.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.name.clone()
     }
 
     /// Without comments and without the tests, which stand at the end.
-    pub fn code(&self) -> &str {
+    pub(crate) fn code(&self) -> &str {
         &self.code
     }
 }
 
 /// A path below the root, with `/`.
-pub fn name(path: &Path) -> String {
+pub(crate) fn name(path: &Path) -> String {
     let inside = path.strip_prefix(root()).unwrap_or(path);
     inside.display().to_string()
 }
 
 /// All Rust files below a folder, but build outputs and files of tests (`tests.rs`, `tests/`).
-pub fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let is_wanted = |it: &PathBuf| {
         let is_test =
             it.file_stem().is_some_and(|it| it == "tests") || name(it).contains("/tests/");
@@ -50,7 +50,7 @@ pub fn rust_files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// All files below a folder, but build outputs.
-pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

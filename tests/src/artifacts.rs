@@ -30,29 +30,39 @@ pub fn outrigger() -> Result<PathBuf> {
 
 /// The component of `examples/<name>`.
 pub fn example(name: &str) -> Result<PathBuf> {
-    component(&format!("examples/{name}"))
+    let project = format!("examples/{name}");
+    once(&project, || {
+        artifact(&mut plugin_build(&project), "cdylib", "")
+    })
 }
 
-/// The component of `tests/guests/<name>`.
+/// The component of `tests/guests/examples/<name>.rs`.
 pub fn guest(name: &str) -> Result<PathBuf> {
-    component(&format!("tests/guests/{name}"))
+    once(&format!("tests/guests/{name}"), || {
+        let mut build = plugin_build("tests/guests");
+        artifact(build.arg("--examples"), "example", name)
+    })
 }
 
-/// Builds as a plugin's author does, into one folder for all plugins.
-fn component(project: &str) -> Result<PathBuf> {
-    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
-    let mut built = BUILT
-        .lock()
-        .map_err(|_| anyhow::anyhow!("a build panicked"))?;
-    if let Some(path) = built.get(project) {
-        return Ok(path.clone());
-    }
+/// What a plugin's author runs, into one folder for all plugins.
+fn plugin_build(project: &str) -> Command {
     let mut cargo = cargo(&root().join(project));
     cargo
         .args(["build", "--release", "--target", "wasm32-wasip2"])
         .env("CARGO_TARGET_DIR", target_dir().join("guests"));
-    let path = artifact(&mut cargo, "cdylib", "")?;
-    built.insert(project.to_owned(), path.clone());
+    cargo
+}
+
+fn once(key: &str, build: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
+    static BUILT: Mutex<BTreeMap<String, PathBuf>> = Mutex::new(BTreeMap::new());
+    let mut built = BUILT
+        .lock()
+        .map_err(|_| anyhow::anyhow!("another build panicked"))?;
+    if let Some(path) = built.get(key) {
+        return Ok(path.clone());
+    }
+    let path = build()?;
+    built.insert(key.to_owned(), path.clone());
     Ok(path)
 }
 

@@ -21,6 +21,29 @@ use crate::wait;
 
 const READY_DEADLINE: Duration = Duration::from_secs(120);
 
+/// Flags of kube-apiserver and the files that they name.
+const FILES: &[(&str, &str)] = &[
+    ("cert-dir", "certificates"),
+    ("tls-cert-file", "apiserver.crt"),
+    ("tls-private-key-file", "apiserver.key"),
+    ("client-ca-file", "ca.crt"),
+    ("service-account-key-file", "service-account.pub"),
+    ("service-account-signing-key-file", "service-account.key"),
+];
+/// Those of the aggregation layer.
+const AGGREGATION: &[(&str, &str)] = &[
+    ("requestheader-client-ca-file", "front-proxy-ca.crt"),
+    ("proxy-client-cert-file", "front-proxy-client.crt"),
+    ("proxy-client-key-file", "front-proxy-client.key"),
+];
+/// Flags of the aggregation layer that name no file.
+const AGGREGATION_HEADERS: &[&str] = &[
+    "--requestheader-allowed-names=front-proxy-client",
+    "--requestheader-username-headers=X-Remote-User",
+    "--requestheader-group-headers=X-Remote-Group",
+    "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+];
+
 /// Ends, with all its data, when dropped.
 pub struct Cluster {
     apiserver: Process,
@@ -42,6 +65,15 @@ pub fn peers() -> Option<PathBuf> {
 impl Cluster {
     /// Starts both and waits until kube-apiserver is ready. `flags` are kube-apiserver's, besides the usual.
     pub async fn start(flags: &[&str]) -> Result<Self> {
+        Self::start_with(AGGREGATION, &[AGGREGATION_HEADERS, flags].concat()).await
+    }
+
+    /// The same with the aggregation layer not configured: no front proxy certificate, no CA for one.
+    pub async fn start_without_aggregation() -> Result<Self> {
+        Self::start_with(&[], &[]).await
+    }
+
+    async fn start_with(files: &[(&str, &str)], flags: &[&str]) -> Result<Self> {
         let peers = peers().context("OUTRIGGER_PEERS names no folder")?;
         let root = TempDir::with_prefix("outrigger-cluster-")?;
         let ca = Authority::new("cluster-ca")?;
@@ -50,7 +82,13 @@ impl Cluster {
         let etcd = start_etcd(&peers, root.path(), etcd_port)?;
         let port = free_port()?;
         let flags: Vec<String> = flags.iter().map(|it| (*it).to_owned()).collect();
-        let apiserver = start_apiserver(&peers, root.path(), port, etcd_port, &flags)?;
+        let flags = [
+            file_flags(root.path(), FILES),
+            file_flags(root.path(), files),
+            flags,
+        ]
+        .concat();
+        let apiserver = start_apiserver(&peers, port, etcd_port, &flags, root.path())?;
         let mut cluster = Self {
             apiserver,
             _etcd: etcd,
@@ -76,13 +114,9 @@ impl Cluster {
     }
 
     pub async fn resume_apiserver(&mut self) -> Result<()> {
-        self.apiserver = start_apiserver(
-            &self.peers,
-            self.root.path(),
-            self.port,
-            self.etcd_port,
-            &self.flags,
-        )?;
+        let root = self.root.path();
+        self.apiserver =
+            start_apiserver(&self.peers, self.port, self.etcd_port, &self.flags, root)?;
         self.wait_ready().await
     }
 
@@ -182,26 +216,20 @@ fn start_etcd(peers: &Path, root: &Path, port: u16) -> Result<Process> {
     Process::spawn("etcd", &mut command, root.join("etcd.log"))
 }
 
+/// Flags that name files in the cluster's folder.
+fn file_flags(root: &Path, files: &[(&str, &str)]) -> Vec<String> {
+    let flag = |(flag, name): &(&str, &str)| format!("--{flag}={}", root.join(name).display());
+    files.iter().map(flag).collect()
+}
+
 fn start_apiserver(
     peers: &Path,
-    root: &Path,
     port: u16,
     etcd_port: u16,
     flags: &[String],
+    root: &Path,
 ) -> Result<Process> {
     let mut command = Command::new(peers.join("kube-apiserver"));
-    let mut file = |flag: &str, name: &str| {
-        command.arg(format!("--{flag}={}", root.join(name).display()));
-    };
-    file("cert-dir", "certificates");
-    file("tls-cert-file", "apiserver.crt");
-    file("tls-private-key-file", "apiserver.key");
-    file("client-ca-file", "ca.crt");
-    file("service-account-key-file", "service-account.pub");
-    file("service-account-signing-key-file", "service-account.key");
-    file("requestheader-client-ca-file", "front-proxy-ca.crt");
-    file("proxy-client-cert-file", "front-proxy-client.crt");
-    file("proxy-client-key-file", "front-proxy-client.key");
     command
         .arg(format!("--etcd-servers=http://127.0.0.1:{etcd_port}"))
         .arg(format!("--secure-port={port}"))
@@ -209,10 +237,6 @@ fn start_apiserver(
             "--bind-address=127.0.0.1",
             "--service-account-issuer=https://kubernetes.default.svc",
             "--service-cluster-ip-range=10.0.0.0/24",
-            "--requestheader-allowed-names=front-proxy-client",
-            "--requestheader-username-headers=X-Remote-User",
-            "--requestheader-group-headers=X-Remote-Group",
-            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
             "--authorization-mode=RBAC",
             "--disable-admission-plugins=ServiceAccount",
             "--endpoint-reconciler-type=none",

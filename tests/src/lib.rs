@@ -10,5 +10,6 @@ pub mod cluster;
 pub mod host;
 pub mod kubeconfig;
 pub mod kubectl;
+pub mod pod;
 pub mod process;
 pub mod wait;

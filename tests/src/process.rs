@@ -3,12 +3,23 @@
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::wait;
+
+/// What programs said that have ended, for a runner that shows it only where a test failed. Without such a
+/// runner it goes to standard error, which cargo's test harness keeps back in the same way.
+static KEPT: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
+/// Keeps what ending programs said from now on, and returns what was kept until now.
+pub fn keep_logs() -> Vec<String> {
+    let kept = KEPT.lock().map(|mut it| it.replace(Vec::new()));
+    kept.ok().flatten().unwrap_or_default()
+}
 
 /// How many of a program's last bytes a failed test shows.
 const SHOWN_BYTES: usize = 8_000;
@@ -94,6 +105,10 @@ impl Drop for Process {
         let log = self.log();
         let from = log.len().saturating_sub(SHOWN_BYTES);
         let from = (from..=log.len()).find(|&it| log.is_char_boundary(it));
-        eprintln!("--- {}:\n{}", self.name, &log[from.unwrap_or(0)..]);
+        let shown = format!("--- {}:\n{}", self.name, &log[from.unwrap_or(0)..]);
+        match KEPT.lock().as_deref_mut() {
+            Ok(Some(kept)) => kept.push(shown),
+            _ => eprintln!("{shown}"),
+        }
     }
 }

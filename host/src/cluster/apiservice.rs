@@ -54,6 +54,8 @@ struct Plan {
     actions: Vec<Action>,
     /// Group versions that somebody else has; empty if none.
     foreign: String,
+    /// Of ours, those that kube-apiserver does not reach; empty if none.
+    unavailable: String,
     is_followed: bool,
 }
 
@@ -94,16 +96,21 @@ impl ApiServices {
     /// stop being served.
     ///
     /// # Errors
-    /// They are still registered at the deadline; the text says which and why.
+    /// They are still registered at the deadline, or it is not known yet what else is served; the text says
+    /// which and why.
     pub async fn withdraw(
         &self,
         group_versions: &[GroupVersion],
         timeout: Duration,
     ) -> anyhow::Result<()> {
-        self.with_state(|state| {
-            let served = state.served.get_or_insert_default();
+        let is_known = self.with_state(|state| {
+            let served = state.served.as_mut()?;
             served.retain(|it| !group_versions.contains(it));
+            Some(())
         });
+        if is_known.is_none() {
+            bail!("nothing can be unregistered before it is known what is served");
+        }
         self.changed.notify_one();
         let mut last = "it was not asked".to_owned();
         let gone = tokio::time::timeout(timeout, async {
@@ -165,6 +172,9 @@ impl ApiServices {
                 }
                 if !plan.foreign.is_empty() {
                     self.part.fails(plan.foreign);
+                } else if !plan.unavailable.is_empty() {
+                    // For a moment after each registration that is as it should be.
+                    self.part.waits(plan.unavailable);
                 } else if plan.is_followed {
                     self.part.works();
                 }
@@ -188,7 +198,12 @@ impl ApiServices {
                 .keys()
                 .filter_map(|name| plan::foreign(name, actual.get(name)?, &self.service))
                 .collect();
+            let unavailable: Vec<String> = wanted
+                .keys()
+                .filter_map(|name| plan::unavailable(name, actual.get(name)?))
+                .collect();
             Some(Plan {
+                unavailable: unavailable.join("; "),
                 actions: plan::plan(&wanted, actual, &self.service),
                 foreign: foreign.join("; "),
                 is_followed: state.is_followed,

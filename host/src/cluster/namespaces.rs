@@ -161,7 +161,7 @@ fn problem(err: &kube::Error) -> String {
             "objects are also created in namespaces that do not exist or are being deleted, until this server may get, list and watch namespaces: {text}"
         )
     } else {
-        format!("namespaces are looked up one by one until they can be watched: {text}")
+        format!("namespaces cannot be watched, what is known of them may be old: {text}")
     }
 }
 

@@ -113,9 +113,11 @@ impl ServingSecret {
             let stored = self.lock().clone();
             if let Some(stored) = stored {
                 match self.settle(stored).await {
-                    Ok(()) => {
+                    Ok(is_settled) => {
                         back_off.reset();
-                        self.part.works();
+                        if is_settled {
+                            self.part.works();
+                        }
                     }
                     Err(problem) => {
                         self.part.fails(problem);
@@ -131,8 +133,9 @@ impl ServingSecret {
         }
     }
 
-    /// Uses what is stored, or stores what must replace it.
-    async fn settle(&self, stored: Option<Secret>) -> Result<(), String> {
+    /// Uses what is stored, or stores what must replace it. False where another replica was faster: what it
+    /// wrote is read next.
+    async fn settle(&self, stored: Option<Secret>) -> Result<bool, String> {
         let data = stored.as_ref().and_then(|it| it.data.as_ref());
         let material = data.map(Material::read).unwrap_or_default();
         let decision = material
@@ -142,12 +145,11 @@ impl ServingSecret {
             Decision::Keep => material,
             Decision::Write(material) => match self.write(stored, &material).await? {
                 true => material,
-                // Another replica was faster; what it wrote is on its way.
-                false => return Ok(()),
+                false => return Ok(false),
             },
         };
         self.publish(material);
-        Ok(())
+        Ok(true)
     }
 
     /// Whether this write won.

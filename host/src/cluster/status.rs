@@ -76,6 +76,13 @@ impl Part {
         }
     }
 
+    /// A problem that mostly passes by itself.
+    pub(super) fn waits(&self, problem: String) {
+        if self.replace(Some(problem.clone())) {
+            tracing::info!(part = self.name, "{}: {problem}", self.name);
+        }
+    }
+
     /// Whether that is news.
     fn replace(&self, problem: Option<String>) -> bool {
         let mut parts = self

@@ -7,8 +7,6 @@
 mod body;
 mod list;
 mod table;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 
@@ -268,3 +266,6 @@ pub(super) fn answer(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,8 @@ use crate::storage::watch_cache::WatchEnd;
 const SHORTEST_WATCH: Duration = Duration::from_secs(30 * 60);
 /// No timer is set for longer.
 const LONGEST_WATCH: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How long a watch may take to begin.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 /// The last bookmark comes so long before the end, so that the client goes on from there.
 const LAST_BOOKMARK: Duration = Duration::from_secs(2);
@@ -46,8 +48,9 @@ pub async fn watch(request: &mut ResourceRequest) -> Result<http::Response<Body>
     };
     let encoder = Encoder::new(request, accepted)?;
     let deadline = Instant::now() + lifetime;
-    // Refreshing and waiting for a revision are requests like others; only what follows is long.
-    request.context.deadline = request.context.deadline.min(deadline);
+    // Refreshing and waiting for a revision take their time like any request; only what follows is long.
+    let start = deadline.min(Instant::now() + START_TIMEOUT);
+    request.context.deadline = request.context.deadline.min(start);
     let watch = match request.store.watch(&request.context, &options).await {
         Ok(watch) => Ok(watch),
         Err(WatchRefused::Status(status)) => return Err(status),

@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::definition::{ColumnDefinition, ObjectModel};
 use super::object_meta::decode::parse_time;
 
-pub use json_path::JsonPath;
+use json_path::JsonPath;
 
 const NAME: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
 

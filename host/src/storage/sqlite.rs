@@ -24,8 +24,6 @@
 mod folder;
 mod rows;
 mod schema;
-#[cfg(test)]
-mod tests;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -252,3 +250,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn closed() -> StorageError {
     StorageError::ReadOnly("it is closed, the server stops".into())
 }
+
+#[cfg(test)]
+mod tests;

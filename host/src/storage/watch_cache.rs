@@ -2,10 +2,10 @@
 //!
 //! All reads of clients come from here (KEP-2340): a get is a look-up, a list walks a [`Snapshot`] without a
 //! lock, a watch is a position in the window. The map is persistent, so that a snapshot costs as much as a
-//! counter; one as of an earlier revision is made by undoing events from the nearest kept map, at most
-//! [`ring::EVENTS_PER_CHECKPOINT`] of them.
+//! counter; one as of an earlier revision is made by undoing events from the nearest kept map, at most 256 of
+//! them.
 //!
-//! The window keeps at most 64 MiB of superseded objects and 100,000 events (see [`Window`]). A watcher holds
+//! The window keeps at most 64 MiB of superseded objects and 100,000 events. A watcher holds
 //! nothing of it: one that falls behind is told [`WatchEnd::Expired`], as k8s.io/apiserver's cacher would by
 //! 410. Derived forms of objects ([`Views`]) are not counted in those bytes.
 //!
@@ -16,8 +16,6 @@
 //! ```
 
 mod ring;
-#[cfg(test)]
-mod tests;
 mod views;
 
 use std::collections::HashMap;
@@ -466,3 +464,6 @@ impl std::fmt::Debug for WatchCache {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,7 +56,7 @@ struct Step<'a> {
 
 const FLUNDERS: &str = "/apis/wardle.example.com/v1beta1/namespaces/default/flunders";
 const FLUNDER: &str = "/apis/wardle.example.com/v1beta1/namespaces/default/flunders/first";
-const FISCHERS: &str = "/apis/wardle.example.com/v1beta1/fischers";
+const FISCHERS: &str = "/apis/wardle.example.com/v1alpha1/fischers";
 const OPENAPI: &str = "/openapi/v3/apis/wardle.example.com/v1beta1";
 const GREETINGS: &str = "/apis/hello.example.com/v1/namespaces/default/greetings";
 
@@ -74,7 +74,7 @@ const BANNED: &str = r#"{
   "spec": {"referenceType": "Fischer", "fischerReference": "a-fischer"}
 }"#;
 const BAN: &str = r#"{
-  "apiVersion": "wardle.example.com/v1beta1",
+  "apiVersion": "wardle.example.com/v1alpha1",
   "kind": "Fischer",
   "metadata": {"name": "ban"},
   "disallowedFlunders": ["unwanted"]
@@ -218,7 +218,7 @@ impl Walk {
             object: "",
             request: (
                 Method::DELETE,
-                "/apis/wardle.example.com/v1beta1/fischers/ban",
+                "/apis/wardle.example.com/v1alpha1/fischers/ban",
             ),
             said: "\"ban\" deleted",
             answered: (200, ""),

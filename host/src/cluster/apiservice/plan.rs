@@ -143,6 +143,19 @@ pub(super) fn foreign(name: &str, object: &APIService, service: &Service) -> Opt
     ))
 }
 
+/// Why kube-apiserver sends no requests for this one; `None` where it does, or has not tried yet.
+pub(super) fn unavailable(name: &str, object: &APIService) -> Option<String> {
+    let conditions = object.status.as_ref()?.conditions.as_ref()?;
+    let available = conditions.iter().find(|it| it.type_ == "Available")?;
+    (available.status == "False").then(|| {
+        let reason = available.reason.as_deref().unwrap_or_default();
+        let message = available.message.as_deref().unwrap_or_default();
+        format!(
+            "kube-apiserver does not reach this server for APIService {name}: {reason}: {message}"
+        )
+    })
+}
+
 fn marked(name: &str, spec: &APIServiceSpec, service: &Service) -> APIService {
     let (label, value) = MANAGED_BY;
     APIService {
@@ -189,6 +202,9 @@ fn is_same(wanted: &APIServiceSpec, actual: Option<&APIServiceSpec>) -> bool {
 #[cfg(test)]
 mod tests {
     use expect_test::{Expect, expect};
+    use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::{
+        APIServiceCondition, APIServiceStatus,
+    };
 
     use super::*;
 
@@ -321,6 +337,29 @@ mod tests {
         }
         check(&wanted, &actual, expect![""]);
         check(&BTreeMap::new(), &actual, expect![""]);
+    }
+
+    #[test]
+    fn passes_on_why_it_is_not_reached() {
+        let mut object = marked("v1.g", &served(&["v1"])["v1.g.example.com"], &service());
+        assert_eq!(unavailable("v1.g", &object), None);
+        let mut condition = APIServiceCondition {
+            type_: "Available".into(),
+            status: "False".into(),
+            reason: Some("EndpointsNotFound".into()),
+            message: Some("cannot find endpointslices".into()),
+            ..APIServiceCondition::default()
+        };
+        let mut with = |condition: &APIServiceCondition| {
+            object.status = Some(APIServiceStatus {
+                conditions: Some(vec![condition.clone()]),
+            });
+            unavailable("v1.g", &object).unwrap_or_default()
+        };
+        expect!["kube-apiserver does not reach this server for APIService v1.g: EndpointsNotFound: cannot find endpointslices"]
+            .assert_eq(&with(&condition));
+        condition.status = "True".into();
+        expect![""].assert_eq(&with(&condition));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::api::status::Result;
 use crate::endpoints::request::ResourceRequest;
 use crate::endpoints::{get, list, watch};
 use crate::registry::definition::ObjectModel;
-use crate::registry::store::read::fixture::Fixture;
+use crate::registry::store::read::tests::fixture::Fixture;
 use crate::serving::Body;
 use std::sync::Arc;
 

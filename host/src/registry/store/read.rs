@@ -4,10 +4,6 @@
 //! `resourceVersion=0` sees what is there. A page of a list is read at the revision of its first page for as
 //! long as the cache keeps that, at least 75 s; after that the client is told how to go on (C4).
 
-#[cfg(test)]
-pub(crate) mod fixture;
-#[cfg(test)]
-mod tests;
 mod versions;
 mod watching;
 
@@ -316,3 +312,6 @@ fn parse_version(text: &str) -> Result<Revision, String> {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

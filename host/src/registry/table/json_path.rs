@@ -1,4 +1,4 @@
-//! kubectl's JSONPath, as far as columns and selectable fields use it: fields, indexes, wildcards, filters.
+//! kubectl's JSONPath, as far as columns use it: fields, indexes, wildcards, filters.
 
 use serde_json::{Map, Value};
 
@@ -6,7 +6,7 @@ const MAX_BYTES: usize = 4 * 1024;
 
 /// `.a.b`, `['a']`, `[0]`, `[-1]`, `[*]`, `[?(@.type=="Ready")]`; a dot in a name is written `\.`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct JsonPath {
+pub(super) struct JsonPath {
     steps: Vec<Step>,
 }
 
@@ -35,7 +35,7 @@ enum Operator {
 impl JsonPath {
     /// # Errors
     /// One line about what cannot be read.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text.len() > MAX_BYTES {
             return Err(format!("it is longer than {MAX_BYTES} bytes"));
         }
@@ -48,7 +48,7 @@ impl JsonPath {
     }
 
     /// The first value that it finds.
-    pub fn first<'a>(&self, object: &'a Map<String, Value>) -> Option<&'a Value> {
+    pub(super) fn first<'a>(&self, object: &'a Map<String, Value>) -> Option<&'a Value> {
         match self.steps.split_first()? {
             (Step::Field(name), rest) => first(object.get(name)?, rest),
             (Step::All, rest) => object.values().find_map(|it| first(it, rest)),

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -30,7 +31,10 @@ pub(super) fn prepare(
             folder.display()
         ))
     };
-    fs::create_dir_all(folder).map_err(unusable)?;
+    // Objects are nobody else's business on this machine.
+    let mut builder = fs::DirBuilder::new();
+    let builder = builder.recursive(true).mode(0o700);
+    builder.create(folder).map_err(unusable)?;
     let file = folder.join(FILE);
     if !file.exists()
         && let Some(foreign) = foreign(folder).map_err(unusable)?

@@ -86,6 +86,28 @@ async fn objects_revision_and_history_survive_a_restart() {
 }
 
 #[tokio::test]
+async fn each_commit_is_synced_to_a_log_that_an_orderly_end_empties() {
+    let folder = tempfile::tempdir().unwrap();
+    let storage = open(&folder);
+    let (tell, told) = oneshot::channel();
+    let ask = Command::With(Box::new(move |connection| {
+        let pragma = |name: &str| {
+            let ask = |row: &rusqlite::Row<'_>| row.get::<_, rusqlite::types::Value>(0);
+            connection.pragma_query_value(None, name, ask).unwrap()
+        };
+        let _ = tell.send((pragma("journal_mode"), pragma("synchronous")));
+    }));
+    storage.send(ask).unwrap();
+    let full = rusqlite::types::Value::Integer(2);
+    assert_eq!(told.await.unwrap(), ("wal".to_owned().into(), full));
+    commit(&storage, create("a/x", "1")).await.unwrap();
+    let log = folder.path().join("store.sqlite3-wal");
+    assert!(log.metadata().unwrap().len() > 0);
+    storage.close().await;
+    assert_eq!(log.metadata().map_or(0, |it| it.len()), 0);
+}
+
+#[tokio::test]
 async fn refuses_writes_after_close() {
     let folder = tempfile::tempdir().unwrap();
     let storage = open(&folder);

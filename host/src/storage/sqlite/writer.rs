@@ -7,9 +7,9 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
@@ -25,10 +25,10 @@ use crate::storage::{Event, Key, Revision, Sink, StorageError, Write, transactio
 /// How often an idle thread looks after history and a read-only store.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Most transactions in one of SQLite's: about 30 ms of work at 14 us each.
+/// Most transactions in one of SQLite's, so that the first does not wait long for the last.
 const GROUP_MAX: usize = 2_000;
 
-/// Superseded rows that one step of compaction deletes: a few ms, in which writes wait.
+/// Superseded rows that one step of compaction deletes, while writes wait.
 const COMPACTION_STEP: usize = 1_000;
 
 /// Superseded bytes beyond which history is cut however young it is.
@@ -139,13 +139,9 @@ impl Writer {
                     run(&self.connection);
                 }
             }
-            next = match self.commands.try_recv() {
-                Ok(command) if group.len() < GROUP_MAX => Some(command),
-                Ok(command) => {
-                    self.commit(std::mem::take(&mut group));
-                    Some(command)
-                }
-                Err(mpsc::TryRecvError::Empty | mpsc::TryRecvError::Disconnected) => None,
+            next = match group.len() {
+                ..GROUP_MAX => self.commands.try_recv().ok(),
+                _ => None,
             };
         }
         self.commit(group);
@@ -176,7 +172,11 @@ impl Writer {
             .collect();
         match self.write(writes) {
             Ok(results) => {
-                self.set_trouble(None);
+                // Refusals write nothing: they tell nothing of the disk.
+                let mut committed = results.iter().flatten();
+                if committed.any(|it| !it.events.is_empty()) {
+                    self.set_trouble(None);
+                }
                 for (commit, result) in group.into_iter().zip(results) {
                     let result = result.map(|committed| self.publish(committed));
                     // The client may have gone; the write stays.

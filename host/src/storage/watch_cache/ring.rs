@@ -12,9 +12,9 @@ use crate::storage::{Key, Revision};
 
 pub(super) type Objects = OrdMap<Key, Arc<CachedObject>>;
 
-/// How many events lie between two kept maps: undoing as many takes about 0.1 ms, and the copied nodes of a
-/// kept map spread over as many events.
-pub(super) const EVENTS_PER_CHECKPOINT: u64 = 256;
+/// How many events lie between two kept maps: at most so many are undone for an earlier state, and the copied
+/// nodes of a kept map spread over as many.
+const EVENTS_PER_CHECKPOINT: u64 = 256;
 
 /// Memory of an event itself: its slot, its counters and its share of copied map nodes.
 const EVENT_OVERHEAD_BYTES: usize = 512;

@@ -1,12 +1,14 @@
 //! Lists and watches over a real cache and a store in memory.
 
+pub(crate) mod fixture;
+
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
 
-use super::fixture::{Fixture, PREFIX, record};
+use self::fixture::{Fixture, PREFIX, record};
 use super::*;
 use crate::api::Object;
 use crate::registry::definition::ObjectModel;
