@@ -2,229 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::BTreeMap;
+mod shelf;
+
 use std::sync::Mutex;
 
 use expect_test::{Expect, expect};
 use serde_json::json;
 use tokio::sync::Notify;
 
+use self::shelf::Shelf;
 use super::*;
-use crate::ambient::Clock;
-use crate::api::GroupResource;
 use crate::storage::conformance::{PREFIX, attached, context, delete, key};
 use crate::storage::memory::MemoryStorage;
 use crate::storage::watch_cache::{WatchCache, Watcher};
 use crate::storage::{Expected, Record, Revision};
-
-/// Somebody's system, which others than the host change too.
-#[derive(Default)]
-struct Shelf {
-    state: Mutex<ShelfState>,
-    /// A poll waits for it.
-    changed: Notify,
-    /// While set, a list waits with its answer in hand, having told that it has one.
-    hold_lists: Option<(Notify, Notify)>,
-    has_no_versions: bool,
-}
-
-#[derive(Default)]
-struct ShelfState {
-    objects: BTreeMap<(String, String), Object>,
-    version: u64,
-    log: Vec<(bool, Object)>,
-    calls: Vec<String>,
-    resync: bool,
-    is_broken: bool,
-}
-
-impl Shelf {
-    /// Somebody puts an object there.
-    fn put(&self, name: &str, color: &str) {
-        self.put_object(name, json!({"color": color}), "");
-    }
-
-    fn put_object(&self, name: &str, spec: serde_json::Value, uid: &str) -> Object {
-        let (namespace, name) = name.split_once('/').unwrap();
-        let mut state = self.state.lock().unwrap();
-        state.version += 1;
-        let mut object = Object(json!({"spec": spec}).as_object().unwrap().clone());
-        object.set_meta("name", name);
-        object.set_meta("namespace", namespace);
-        object.set_meta("uid", uid);
-        if !self.has_no_versions {
-            object.set_meta("resourceVersion", &format!("v{}", state.version));
-        }
-        let at = (namespace.to_owned(), name.to_owned());
-        state.objects.insert(at, object.clone());
-        state.log.push((true, object.clone()));
-        self.changed.notify_waiters();
-        object
-    }
-
-    /// Somebody takes an object away.
-    fn take(&self, name: &str) {
-        let (namespace, name) = name.split_once('/').unwrap();
-        let mut state = self.state.lock().unwrap();
-        let gone = state
-            .objects
-            .remove(&(namespace.to_owned(), name.to_owned()));
-        state.log.push((false, gone.unwrap()));
-        self.changed.notify_waiters();
-    }
-
-    /// The calls since the last look.
-    fn calls(&self) -> String {
-        std::mem::take(&mut self.state.lock().unwrap().calls).join(", ")
-    }
-
-    fn begin(&self, call: &str, target: BackendTarget<'_>, version: Option<&str>) -> Result<()> {
-        let mut state = self.state.lock().unwrap();
-        let name = target.name.unwrap_or("*");
-        let version = version.map(|it| format!("@{it}")).unwrap_or_default();
-        state.calls.push(format!("{call} {name}{version}"));
-        if state.is_broken {
-            return Err(status::unavailable("the shelf fell", 7));
-        }
-        Ok(())
-    }
-
-    /// The object, as expected.
-    fn find(&self, target: BackendTarget<'_>, version: Option<&str>) -> Result<Object> {
-        let (namespace, name) = (target.namespace.unwrap(), target.name.unwrap());
-        let state = self.state.lock().unwrap();
-        let found = state.objects.get(&(namespace.to_owned(), name.to_owned()));
-        let found = found.ok_or_else(|| status::not_found(&widgets(), name))?;
-        if version.is_some_and(|it| it != found.resource_version()) {
-            return Err(status::modified(&widgets(), name));
-        }
-        Ok(found.clone())
-    }
-}
-
-fn widgets() -> GroupResource {
-    GroupResource {
-        group: "g".into(),
-        resource: "widgets".into(),
-    }
-}
-
-#[async_trait]
-impl Backend for Shelf {
-    async fn get(&self, _: &RequestContext, target: BackendTarget<'_>) -> Result<Object> {
-        self.begin("get", target, None)?;
-        self.find(target, None)
-    }
-
-    async fn list(
-        &self,
-        _: &RequestContext,
-        namespace: Option<&str>,
-        _limit: u32,
-        next: Option<String>,
-    ) -> Result<BackendPage> {
-        let target = BackendTarget {
-            namespace,
-            name: None,
-        };
-        self.begin("list", target, None)?;
-        let all: Vec<Object> = {
-            let state = self.state.lock().unwrap();
-            let objects = state.objects.values();
-            let wanted = objects.filter(|it| namespace.is_none_or(|ns| it.namespace() == ns));
-            wanted.cloned().collect()
-        };
-        if let Some((reached, go_on)) = &self.hold_lists {
-            reached.notify_one();
-            go_on.notified().await;
-        }
-        // Pages of two.
-        let from: usize = next.map_or(0, |it| it.parse().unwrap());
-        let items: Vec<Object> = all.iter().skip(from).take(2).cloned().collect();
-        let to = from + items.len();
-        let next = (to < all.len()).then(|| to.to_string());
-        Ok(BackendPage { items, next })
-    }
-
-    async fn create(
-        &self,
-        _: &RequestContext,
-        target: BackendTarget<'_>,
-        object: &Object,
-    ) -> Result<Object> {
-        self.begin("create", target, None)?;
-        if self.find(target, None).is_ok() {
-            return Err(status::already_exists(&widgets(), target.name.unwrap()));
-        }
-        assert!(object.metadata().get("managedFields").is_none());
-        let name = format!("{}/{}", object.namespace(), object.name());
-        // It adds something of its own.
-        let mut spec = object.0["spec"].clone();
-        spec["shelf"] = "top".into();
-        Ok(self.put_object(&name, spec, ""))
-    }
-
-    async fn update(
-        &self,
-        _: &RequestContext,
-        target: BackendTarget<'_>,
-        object: &Object,
-        expect_version: Option<&str>,
-    ) -> Result<Object> {
-        self.begin("update", target, expect_version)?;
-        self.find(target, expect_version)?;
-        let name = format!("{}/{}", object.namespace(), object.name());
-        Ok(self.put_object(&name, object.0["spec"].clone(), ""))
-    }
-
-    async fn delete(
-        &self,
-        _: &RequestContext,
-        target: BackendTarget<'_>,
-        expect_version: Option<&str>,
-    ) -> Result<()> {
-        self.begin("delete", target, expect_version)?;
-        self.find(target, expect_version)?;
-        self.take(&format!(
-            "{}/{}",
-            target.namespace.unwrap(),
-            target.name.unwrap()
-        ));
-        Ok(())
-    }
-
-    async fn poll(
-        &self,
-        _: &RequestContext,
-        cursor: Option<String>,
-        max_wait_ms: u32,
-        _limit: u32,
-    ) -> Result<BackendChanges> {
-        let from: usize = cursor.map_or(0, |it| it.parse().unwrap());
-        let wait = Duration::from_millis(max_wait_ms.into());
-        let _ = tokio::time::timeout(wait, async {
-            loop {
-                let changed = self.changed.notified();
-                if self.state.lock().unwrap().log.len() > from {
-                    break;
-                }
-                changed.await;
-            }
-        })
-        .await;
-        let mut state = self.state.lock().unwrap();
-        let (changed, deleted): (Vec<_>, Vec<_>) = state.log[from..]
-            .iter()
-            .cloned()
-            .partition(|(is_there, _)| *is_there);
-        Ok(BackendChanges {
-            changed: changed.into_iter().map(|(_, it)| it).collect(),
-            deleted: deleted.into_iter().map(|(_, it)| it).collect(),
-            cursor: state.log.len().to_string(),
-            resync: std::mem::take(&mut state.resync),
-        })
-    }
-}
 
 struct FixedClock;
 
@@ -615,20 +406,22 @@ async fn a_slow_list_does_not_undo_a_write() {
     };
     let setup = Arc::new(Setup::with(shelf, Changes::Unwatched).await);
     setup.commit(new_widget("a/x", "red")).await.unwrap();
+    setup.shelf.put("a/x", "theirs");
     let listing = tokio::spawn({
         let setup = Arc::clone(&setup);
         async move { setup.refresh(None).await.map(drop) }
     });
     let (reached, go_on) = setup.shelf.hold_lists.as_ref().unwrap();
     reached.notified().await;
+    setup.refresh(Some("x")).await.unwrap();
     let update = setup.edit("a/x", |it| set_color(it, "blue"));
     setup.commit(update).await.unwrap();
     setup.commit(new_widget("a/y", "red")).await.unwrap();
     go_on.notify_one();
     listing.await.unwrap().unwrap();
     setup.check(expect![[r#"
-        a/x {"color":"blue"} uid-new generation 1 at 3
-        a/y {"color":"red","shelf":"top"} uid-new generation 1 at 4"#]]);
+        a/x {"color":"blue"} uid-new generation 2 at 4
+        a/y {"color":"red","shelf":"top"} uid-new generation 1 at 5"#]]);
 }
 
 #[tokio::test]
