@@ -1,7 +1,32 @@
 //! Plugins: from a `.wasm` file to the [`Strategy`] and [`Backend`] of the resources that it serves.
 
+mod breaker;
+mod capability;
+pub mod compile;
+mod compile_cache;
+mod concurrency;
+mod contract;
+mod declarative;
+mod engine;
+mod inspect;
+mod instance;
+mod last_manifest;
+mod limits;
+mod load;
+mod loader;
+mod manifest;
+mod unavailable;
+
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use bytes::Bytes;
+
+pub use self::engine::Engine;
+pub use self::inspect::{Inspection, inspect};
+pub use self::loader::{Loader, LoaderConfig};
+use crate::api::status::Result;
+use crate::api::{GroupVersionResource, RequestContext};
 use crate::registry::{ResourceDefinition, Strategy};
 use crate::storage::mirror::Backend;
 
@@ -39,4 +64,65 @@ pub struct Loaded {
 pub struct Problem {
     pub plugin: String,
     pub message: String,
+}
+
+/// Reads host-stored objects for a plugin's `objects` import: whole objects in the asked version, consistent
+/// with all that was written before. Which groups may be read has been checked.
+#[async_trait]
+pub trait Lister: Send + Sync {
+    /// `None` where there is no such object.
+    async fn get(
+        &self,
+        context: &RequestContext,
+        resource: &GroupVersionResource,
+        namespace: Option<&str>,
+        name: &str,
+    ) -> Result<Option<Bytes>>;
+
+    /// In all namespaces where `namespace` is `None`.
+    async fn list(
+        &self,
+        context: &RequestContext,
+        resource: &GroupVersionResource,
+        namespace: Option<&str>,
+        label_selector: &str,
+    ) -> Result<Vec<Bytes>>;
+}
+
+/// Why a file is not served.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct LoadError {
+    /// One line: what is wrong and what to do.
+    message: String,
+    /// Whether it may go well later, with the same file.
+    is_passing: bool,
+    /// Whether another plugin is in the way.
+    is_blocked: bool,
+}
+
+impl LoadError {
+    fn lasting(message: String) -> Self {
+        Self {
+            message,
+            is_passing: false,
+            is_blocked: false,
+        }
+    }
+
+    fn blocked(message: String) -> Self {
+        Self {
+            message,
+            is_passing: false,
+            is_blocked: true,
+        }
+    }
+
+    fn passing(message: String) -> Self {
+        Self {
+            message,
+            is_passing: true,
+            is_blocked: false,
+        }
+    }
 }

@@ -1,0 +1,179 @@
+//! Compiled components on disk: `<data-dir>/compiled/<digest>-<compatibility>.cwasm`.
+//!
+//! Compiled code is run as it is, so that only files that this installation wrote are mapped: each is
+//! followed by an HMAC-SHA256 of its name and content, with a key of the installation that only its owner
+//! can read. Files appear whole, by a rename. One that is damaged or of another wasmtime is written again.
+
+use std::hash::{Hash, Hasher};
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use aws_lc_rs::{digest, hmac, rand};
+use wasmtime::component::Component;
+
+use super::LoadError;
+use super::compile::Compiler;
+use super::engine::Engine;
+
+const KEY_BYTES: usize = 32;
+
+pub(crate) struct CompileCache {
+    folder: PathBuf,
+    key: hmac::Key,
+    compiler: Compiler,
+}
+
+impl CompileCache {
+    /// # Errors
+    /// The folder cannot be made, or the key in it cannot be read.
+    pub(crate) fn open(data_dir: &Path, compiler: Compiler) -> anyhow::Result<Self> {
+        let folder = data_dir.join("compiled");
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .with_context(|| format!("{} cannot be made", folder.display()))?;
+        let key = installation_key(&folder.join("key"))?;
+        Ok(Self {
+            folder,
+            key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+            compiler,
+        })
+    }
+
+    /// The component with these bytes, from the cache where that has it.
+    pub(crate) async fn component(
+        &self,
+        engine: &Engine,
+        digest: &str,
+        bytes: &[u8],
+    ) -> Result<Component, LoadError> {
+        let name = format!("{digest}-{:016x}.cwasm", compatibility(engine));
+        let path = self.folder.join(&name);
+        if let Some(component) = self.load(engine, &name, &path) {
+            return Ok(component);
+        }
+        let temporary = self.folder.join(format!("{name}.new"));
+        self.compiler.compile(bytes, &temporary).await?;
+        self.seal(&name, &temporary, &path).map_err(|error| {
+            LoadError::passing(format!("its compiled form cannot be kept: {error:#}"))
+        })?;
+        self.load(engine, &name, &path).ok_or_else(|| {
+            LoadError::passing(format!(
+                "its compiled form {} cannot be read",
+                path.display()
+            ))
+        })
+    }
+
+    /// `None`: there is none, or none that can be used.
+    fn load(&self, engine: &Engine, name: &str, path: &Path) -> Option<Component> {
+        let content = std::fs::read(path).ok()?;
+        let tag = std::fs::read(tag_path(path)).ok()?;
+        if hmac::verify(&self.key, &signed(name, &content), &tag).is_err() {
+            tracing::warn!(
+                path = path.display().to_string(),
+                "a compiled plugin is damaged: it is compiled again"
+            );
+            return None;
+        }
+        match deserialize(engine, path) {
+            Ok(component) => Some(component),
+            Err(error) => {
+                tracing::warn!(
+                    path = path.display().to_string(),
+                    error = format!("{error:#}"),
+                    "a compiled plugin does not fit: it is compiled again"
+                );
+                None
+            }
+        }
+    }
+
+    /// Puts a compiled file and its tag in place, the tag last.
+    fn seal(&self, name: &str, temporary: &Path, path: &Path) -> anyhow::Result<()> {
+        let content = std::fs::read(temporary)?;
+        let tag = hmac::sign(&self.key, &signed(name, &content));
+        let temporary_tag = tag_path(temporary);
+        write_private(&temporary_tag, tag.as_ref())?;
+        std::fs::File::open(temporary)?.sync_all()?;
+        std::fs::rename(temporary, path)?;
+        std::fs::rename(&temporary_tag, tag_path(path))?;
+        Ok(())
+    }
+}
+
+fn tag_path(path: &Path) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(".hmac");
+    path.into()
+}
+
+/// The name is part of it: a file may not stand in for another.
+fn signed(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut signed = digest::digest(&digest::SHA256, name.as_bytes())
+        .as_ref()
+        .to_vec();
+    signed.extend_from_slice(digest::digest(&digest::SHA256, content).as_ref());
+    signed
+}
+
+/// Of everything that decides about compiled code: wasmtime's version, the machine, the settings.
+pub(crate) fn compatibility(engine: &Engine) -> u64 {
+    /// FNV-1a: the same in every build, which std's hasher does not promise.
+    struct Fnv(u64);
+    impl Hasher for Fnv {
+        fn finish(&self) -> u64 {
+            self.0
+        }
+        fn write(&mut self, bytes: &[u8]) {
+            for byte in bytes {
+                self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+    }
+    let mut hasher = Fnv(0xcbf2_9ce4_8422_2325);
+    let environment = engine.wasmtime().precompile_compatibility_hash();
+    environment.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn installation_key(path: &Path) -> anyhow::Result<Vec<u8>> {
+    match std::fs::read(path) {
+        Ok(key) if key.len() == KEY_BYTES => return Ok(key),
+        // Everything that it signed is compiled again.
+        Ok(_) => std::fs::remove_file(path)
+            .with_context(|| format!("{} is damaged and cannot be removed", path.display()))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => {
+            return Err(error).with_context(|| format!("{} cannot be read", path.display()));
+        }
+    }
+    let mut key = vec![0; KEY_BYTES];
+    rand::fill(&mut key).map_err(|_| anyhow::anyhow!("the system has no randomness"))?;
+    write_private(path, &key).with_context(|| format!("{} cannot be written", path.display()))?;
+    Ok(key)
+}
+
+fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+#[expect(
+    unsafe_code,
+    reason = "mapping compiled code is unsafe by nature: it is run as it is"
+)]
+fn deserialize(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
+    // SAFETY: the content was written by this installation, in a folder that only its user can enter, and has
+    // just been checked against its HMAC; files here are replaced by renames, never changed in place.
+    unsafe { Component::deserialize_file(engine.wasmtime(), path) }
+}

@@ -1,0 +1,183 @@
+//! From the bytes of one component to a [`Plugin`]: checks, compilation, linking, manifest.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use wasmtime::component::{Component, Linker};
+
+use super::capability::Capabilities;
+use super::compile::{COMPONENT_MAX_BYTES, one_line};
+use super::compile_cache::CompileCache;
+use super::contract::v1::{self, Hooks, PluginBackend, PluginStrategy};
+use super::engine::Engine;
+use super::instance::PluginRuntime;
+use super::limits::Limits;
+use super::{LoadError, Plugin, PluginResource, manifest};
+use crate::registry::{ResourceDefinition, Strategy};
+use crate::storage::mirror::Backend;
+
+/// A component that has been checked, and what it says it serves.
+pub(crate) struct Checked {
+    pub(crate) runtime: Arc<PluginRuntime>,
+    pub(crate) manifest: String,
+    pub(crate) definitions: Vec<ResourceDefinition>,
+}
+
+/// SHA-256, hex.
+pub(crate) fn digest_of(bytes: &[u8]) -> String {
+    let digest = digest::digest(&digest::SHA256, bytes);
+    let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    hex.collect()
+}
+
+/// What can be said of a file without compiling it.
+///
+/// # Errors
+/// It is no component; the line says what it is and what to do.
+pub(crate) fn check_bytes(bytes: &[u8]) -> Result<(), LoadError> {
+    const BUILD: &str = "build it with `cargo build --release --target wasm32-wasip2`";
+    if bytes.len() > COMPONENT_MAX_BYTES {
+        return Err(LoadError::lasting(format!(
+            "has {} MiB, a component has at most {} MiB: make it smaller",
+            bytes.len() >> 20,
+            COMPONENT_MAX_BYTES >> 20
+        )));
+    }
+    match bytes {
+        [] => Err(LoadError::lasting(format!("is empty: {BUILD}"))),
+        [b'\0', b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
+        [b'\0', b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(LoadError::lasting(format!(
+            "is a core WebAssembly module, not a component: {BUILD}"
+        ))),
+        [b'\0', b'a', b's', b'm', ..] => Err(LoadError::lasting(format!(
+            "is WebAssembly of a version that this host does not know: {BUILD}"
+        ))),
+        _ => Err(LoadError::lasting(format!("is not WebAssembly: {BUILD}"))),
+    }
+}
+
+/// Compiles and checks a component.
+///
+/// # Errors
+/// One line that says what is wrong with the file and what to do.
+pub(crate) async fn check(
+    engine: &Arc<Engine>,
+    cache: &CompileCache,
+    bytes: &[u8],
+    capabilities: Capabilities,
+    limits: Limits,
+) -> Result<Checked, LoadError> {
+    check_bytes(bytes)?;
+    let component = cache.component(engine, &digest_of(bytes), bytes).await?;
+    check_component(engine, &component, capabilities, limits).await
+}
+
+pub(crate) async fn check_component(
+    engine: &Arc<Engine>,
+    component: &Component,
+    capabilities: Capabilities,
+    limits: Limits,
+) -> Result<Checked, LoadError> {
+    let wasmtime = engine.wasmtime();
+    v1::check(&component.component_type(), wasmtime).map_err(LoadError::lasting)?;
+    let differs = |error: wasmtime::Error| {
+        LoadError::lasting(format!(
+            "does not fit this host's contract {} ({}): build it with an SDK of that version",
+            v1::VERSION,
+            one_line(&format!("{error:#}"))
+        ))
+    };
+    let mut linker = Linker::new(wasmtime);
+    v1::add_to_linker(&mut linker).map_err(differs)?;
+    let pre = linker.instantiate_pre(component).map_err(differs)?;
+    let hooks = Hooks::find(&pre).map_err(differs)?;
+    // Only makes the first call faster; what fails here fails there with a reason.
+    let _ = component.initialize_copy_on_write_image();
+    let exports = hooks.exports();
+    let runtime = PluginRuntime::new(Arc::clone(engine), pre, hooks, capabilities, limits);
+    let runtime = Arc::new(runtime);
+    let manifest = runtime.describe().await;
+    let manifest = manifest.map_err(|problem| LoadError::lasting(one_line(&problem)))?;
+    let definitions = manifest::parse(&manifest, exports)
+        .map_err(|problem| LoadError::lasting(format!("has a wrong manifest: {problem}")))?;
+    let mut groups: Vec<String> = definitions.iter().map(|it| it.group.clone()).collect();
+    groups.sort_unstable();
+    groups.dedup();
+    let is_first = runtime.groups.set(groups).is_ok();
+    debug_assert!(is_first, "a runtime has one manifest");
+    Ok(Checked {
+        runtime,
+        manifest,
+        definitions,
+    })
+}
+
+impl Checked {
+    pub(crate) fn into_plugin(self, name: &str, digest: &str) -> Plugin {
+        let runtime = self.runtime;
+        let resources = self.definitions.into_iter().map(|definition| {
+            let strategy = PluginStrategy::new(&runtime, &definition);
+            let backend = definition.backend.map(|_| {
+                let backend = PluginBackend::new(&runtime, &definition);
+                Arc::new(backend) as Arc<dyn Backend>
+            });
+            PluginResource {
+                strategy: Arc::new(strategy) as Arc<dyn Strategy>,
+                backend,
+                definition,
+            }
+        });
+        Plugin {
+            name: name.to_owned(),
+            digest: digest.to_owned(),
+            resources: resources.collect(),
+            trouble: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    #[track_caller]
+    fn check(bytes: &[u8], shown: &Expect) {
+        let told = check_bytes(bytes).map_or_else(|it| it.to_string(), |()| "fits".into());
+        shown.assert_eq(&told);
+    }
+
+    #[test]
+    fn tells_what_a_file_is_that_is_no_component() {
+        check(
+            b"",
+            &expect!["is empty: build it with `cargo build --release --target wasm32-wasip2`"],
+        );
+        check(
+            b"#!/bin/sh\n",
+            &expect![
+                "is not WebAssembly: build it with `cargo build --release --target wasm32-wasip2`"
+            ],
+        );
+        check(
+            b"\0asm\x01\0\0\0",
+            &expect![
+                "is a core WebAssembly module, not a component: build it with `cargo build --release --target wasm32-wasip2`"
+            ],
+        );
+        check(b"\0asm\x0d\0\x01\0", &expect!["fits"]);
+        check(
+            &vec![0; COMPONENT_MAX_BYTES + 1],
+            &expect!["has 64 MiB, a component has at most 64 MiB: make it smaller"],
+        );
+    }
+
+    #[test]
+    fn digests_are_sha_256_in_hex() {
+        assert_eq!(
+            digest_of(b"abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+}

@@ -1,0 +1,454 @@
+//! Keeps what is served equal to what lies in a folder: `*.wasm`, and documents of kinds `Plugin` and
+//! `CustomResourceDefinition` in YAML or JSON, one to a file.
+//!
+//! The folder is polled each 500 ms; a file is looked at when it stayed the same for one poll. A change is
+//! served after it was checked, and a broken one leaves the old plugin serving. What failed for a reason
+//! outside of the file is tried again, after 1 s to 1 min.
+
+mod document;
+mod folder;
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use self::document::{Document, PluginSpec};
+use self::folder::{File, Folder};
+use self::source::Source;
+use super::capability::Capabilities;
+use super::capability::kv::KeyValue;
+use super::capability::log::PluginLog;
+use super::compile::Compiler;
+use super::compile_cache::CompileCache;
+use super::last_manifest::LastManifest;
+use super::{Engine, Lister, LoadError, Loaded, Plugin, Problem, load};
+use crate::storage::Storage;
+
+const POLL: Duration = Duration::from_millis(500);
+/// A file that is gone for so many polls is removed; one that is replaced may be gone for a moment.
+const GONE_POLLS: u32 = 2;
+/// After that the start counts as complete, also where a file is still being written.
+const START_MAX: Duration = Duration::from_secs(30);
+
+pub struct LoaderConfig {
+    pub folder: PathBuf,
+    /// Compiled components are kept below it.
+    pub data_dir: PathBuf,
+    /// The program with the subcommand `compile`: this one.
+    pub compiler: PathBuf,
+}
+
+/// Owns the task that loads.
+pub struct Loader {
+    loaded: watch::Receiver<Arc<Loaded>>,
+    task: JoinHandle<()>,
+}
+
+impl Loader {
+    /// # Errors
+    /// The folder of compiled components cannot be made.
+    pub fn start(
+        config: LoaderConfig,
+        engine: Arc<Engine>,
+        storage: Arc<dyn Storage>,
+        lister: Arc<dyn Lister>,
+    ) -> anyhow::Result<Self> {
+        let compiler = Compiler::new(config.compiler);
+        let cache = CompileCache::open(&config.data_dir, compiler)?;
+        let (sender, loaded) = watch::channel(Arc::new(Loaded::default()));
+        let worker = Worker {
+            path: config.folder,
+            folder: Folder::default(),
+            engine,
+            cache,
+            storage,
+            lister,
+            sender,
+            sources: BTreeMap::new(),
+            documents: BTreeMap::new(),
+            key_values: BTreeMap::new(),
+            folder_problem: None,
+            unseen: None,
+            started: Instant::now(),
+        };
+        let task = tokio::spawn(worker.run());
+        Ok(Self { loaded, task })
+    }
+
+    /// What is loaded; changes with the folder.
+    pub fn loaded(&self) -> watch::Receiver<Arc<Loaded>> {
+        self.loaded.clone()
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        // A compilation that is running is killed with it.
+        self.task.abort();
+    }
+}
+
+struct Worker {
+    path: PathBuf,
+    folder: Folder,
+    engine: Arc<Engine>,
+    cache: CompileCache,
+    storage: Arc<dyn Storage>,
+    lister: Arc<dyn Lister>,
+    sender: watch::Sender<Arc<Loaded>>,
+    /// Components, by file.
+    sources: BTreeMap<PathBuf, Source<PluginSpec>>,
+    documents: BTreeMap<PathBuf, Source<Document>>,
+    /// By plugin; they outlive its reloads.
+    key_values: BTreeMap<String, Arc<KeyValue>>,
+    folder_problem: Option<String>,
+    /// Files of the first scan that have not been looked at; `None` before it.
+    unseen: Option<BTreeSet<PathBuf>>,
+    started: Instant,
+}
+
+impl Worker {
+    async fn run(mut self) {
+        let mut ticks = tokio::time::interval(POLL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.poll().await;
+            self.publish();
+        }
+    }
+
+    async fn poll(&mut self) {
+        let (path, mut folder) = (self.path.clone(), std::mem::take(&mut self.folder));
+        let scan = tokio::task::spawn_blocking(move || {
+            let files = folder.scan(&path);
+            (folder, files)
+        });
+        let Ok((folder, files)) = scan.await else {
+            return;
+        };
+        self.folder = folder;
+        let files = match files {
+            Ok(files) => files,
+            Err(error) => {
+                // What is served goes on being served.
+                let shown = self.path.display();
+                self.folder_problem = Some(format!("{shown} cannot be read: {error}"));
+                return;
+            }
+        };
+        self.folder_problem = None;
+        self.unseen
+            .get_or_insert_with(|| files.iter().map(|it| it.path.clone()).collect());
+        self.forget_gone(&files);
+        let (documents, components): (Vec<&File>, Vec<&File>) = files
+            .iter()
+            .filter(|it| kind(&it.path).is_some())
+            .partition(|it| kind(&it.path) == Some(Kind::Document));
+        let may_load = documents.iter().all(|it| it.is_settled) || !self.is_starting();
+        for file in documents {
+            self.look_at_document(file).await;
+        }
+        // Grants and limits come first.
+        if may_load {
+            for file in components {
+                self.look_at_component(file).await;
+            }
+        }
+        let others = files.iter().filter(|it| kind(&it.path).is_none());
+        for file in others {
+            self.has_seen(&file.path);
+        }
+    }
+
+    fn is_starting(&self) -> bool {
+        let is_left = self.unseen.as_ref().is_none_or(|it| !it.is_empty());
+        is_left && self.started.elapsed() < START_MAX
+    }
+
+    fn has_seen(&mut self, path: &Path) {
+        if let Some(unseen) = &mut self.unseen {
+            unseen.remove(path);
+        }
+    }
+
+    fn forget_gone(&mut self, files: &[File]) {
+        let is_there = |path: &Path| files.iter().any(|it| it.path == path);
+        let mut gone = Vec::new();
+        self.sources.retain(|path, source| {
+            let is_kept = source.is_kept(is_there(path));
+            if !is_kept {
+                gone.push(path.clone());
+            }
+            is_kept
+        });
+        self.documents.retain(|path, source| {
+            let is_kept = source.is_kept(is_there(path));
+            if !is_kept {
+                gone.push(path.clone());
+            }
+            is_kept
+        });
+        for path in &gone {
+            self.has_seen(path);
+            tracing::info!(path = path.display().to_string(), "removed");
+        }
+        if let Some(unseen) = &mut self.unseen {
+            unseen.retain(|path| is_there(path));
+        }
+        if !gone.is_empty() {
+            self.unblock();
+        }
+    }
+
+    /// What was refused because of another plugin's resources is looked at again.
+    fn unblock(&mut self) {
+        let blocked = |source: &mut Source<PluginSpec>| source.unblock();
+        self.sources.values_mut().for_each(blocked);
+        self.documents.values_mut().for_each(Source::unblock);
+    }
+
+    async fn look_at_document(&mut self, file: &File) {
+        let source = self.documents.entry(file.path.clone()).or_default();
+        if !source.is_due(file, |_| false) {
+            return;
+        }
+        let result = match tokio::fs::read_to_string(&file.path).await {
+            Ok(text) => Document::read(&text).map_err(LoadError::lasting),
+            Err(error) => Err(LoadError::passing(format!("cannot be read: {error}"))),
+        };
+        let result = result.and_then(|document| {
+            self.check_taken(&file.path, document.plugin.as_deref())?;
+            Ok(document)
+        });
+        self.has_seen(&file.path);
+        let shown = stem(&file.path);
+        let source = self.documents.entry(file.path.clone()).or_default();
+        match result {
+            Ok(document) => {
+                let plugin = document.plugin.clone();
+                source.succeed(file, document, plugin);
+                self.unblock();
+            }
+            Err(error) => source.fail(file, None, &shown, &error),
+        }
+    }
+
+    /// What the operator says of a plugin.
+    fn spec(&self, name: &str) -> PluginSpec {
+        let documents = self.documents.values().filter_map(Source::content);
+        let mut specs = documents.filter_map(|it| it.spec.as_ref());
+        let found = specs.find(|(of, _)| of == name);
+        found.map(|(_, spec)| spec.clone()).unwrap_or_default()
+    }
+
+    async fn look_at_component(&mut self, file: &File) {
+        let name = folder::plugin_name(&file.path);
+        let spec = name.as_deref().map(|it| self.spec(it)).unwrap_or_default();
+        let source = self.sources.entry(file.path.clone()).or_default();
+        if !source.is_due(file, |examined| *examined != spec) {
+            return;
+        }
+        let name = match name {
+            Ok(name) => name,
+            Err(problem) => {
+                let error = LoadError::lasting(problem);
+                source.fail(file, Some(spec), &stem(&file.path), &error);
+                self.has_seen(&file.path);
+                return;
+            }
+        };
+        let result = self.load(file, &name, &spec).await;
+        self.has_seen(&file.path);
+        match result {
+            Ok(None) => {}
+            Ok(Some(plugin)) => {
+                tracing::info!(
+                    plugin.name = name,
+                    plugin.digest = plugin.digest,
+                    resources = plugin.resources.len(),
+                    "plugin loaded"
+                );
+                let source = self.sources.entry(file.path.clone()).or_default();
+                source.succeed(file, spec, Some(Arc::new(plugin)));
+                // It may serve less than before.
+                self.unblock();
+            }
+            Err(error) => self.fail(file, &name, spec, &error).await,
+        }
+    }
+
+    async fn fail(&mut self, file: &File, name: &str, spec: PluginSpec, error: &LoadError) {
+        let source = self.sources.entry(file.path.clone()).or_default();
+        source.fail(file, Some(spec), name, error);
+        if source.plugin().is_some() {
+            return;
+        }
+        let last = LastManifest::read(self.storage.as_ref(), name).await;
+        let known = last.and_then(|last| last.into_plugin(name, &error.message));
+        if let Some(plugin) = known
+            && self.check_taken(&file.path, Some(&plugin)).is_ok()
+        {
+            let source = self.sources.entry(file.path.clone()).or_default();
+            source.stand_in(Arc::new(plugin));
+        }
+    }
+
+    /// `None`: the file changed while it was read, and will be looked at again.
+    async fn load(
+        &mut self,
+        file: &File,
+        name: &str,
+        spec: &PluginSpec,
+    ) -> Result<Option<Plugin>, LoadError> {
+        let same_name = |(path, source): (&PathBuf, &Source<PluginSpec>)| {
+            let plugin = source.plugin()?;
+            (*path != file.path && plugin.name == name).then(|| path.display().to_string())
+        };
+        if let Some(other) = self.sources.iter().find_map(same_name) {
+            return Err(LoadError::blocked(format!(
+                "has the name of {other}, which is served: rename one of them"
+            )));
+        }
+        let bytes = tokio::fs::read(&file.path)
+            .await
+            .map_err(|error| LoadError::passing(format!("cannot be read: {error}")))?;
+        if !file.is_whole(&bytes) {
+            return Ok(None);
+        }
+        let capabilities = self.capabilities(name, spec);
+        let checked = load::check(
+            &self.engine,
+            &self.cache,
+            &bytes,
+            capabilities,
+            spec.limits(),
+        )
+        .await?;
+        let last = LastManifest {
+            digest: load::digest_of(&bytes),
+            manifest: checked.manifest.clone(),
+            exports: checked.runtime.hooks.exports(),
+        };
+        let plugin = checked.into_plugin(name, &last.digest);
+        self.check_taken(&file.path, Some(&plugin))?;
+        if let Err(error) = last.keep(self.storage.as_ref(), name).await {
+            tracing::warn!(
+                plugin.name = name,
+                error = error.to_string(),
+                "the manifest of a plugin could not be kept for the next start"
+            );
+        }
+        Ok(Some(plugin))
+    }
+
+    fn capabilities(&mut self, name: &str, spec: &PluginSpec) -> Capabilities {
+        let storage = &self.storage;
+        let key_values = self
+            .key_values
+            .entry(name.to_owned())
+            .or_insert_with(|| Arc::new(KeyValue::new(name, Arc::clone(storage))));
+        Capabilities {
+            plugin: Arc::from(name),
+            settings: Arc::from(serde_json::Value::Object(spec.settings.clone()).to_string()),
+            log: Arc::new(PluginLog::new(name)),
+            kv: spec.grants.kv.then(|| Arc::clone(key_values)),
+            lister: spec.grants.objects.then(|| Arc::clone(&self.lister)),
+        }
+    }
+
+    /// No two plugins serve one resource or one kind: the first one that served keeps it.
+    fn check_taken(&self, path: &Path, plugin: Option<&Plugin>) -> Result<(), LoadError> {
+        let Some(plugin) = plugin else {
+            return Ok(());
+        };
+        for other in self.plugins_but(path) {
+            for theirs in other.resources.iter().map(|it| &it.definition) {
+                let is_same = |ours: &super::PluginResource| {
+                    let ours = &ours.definition;
+                    ours.group == theirs.group
+                        && (ours.names.plural == theirs.names.plural
+                            || ours.names.kind == theirs.names.kind)
+                };
+                if plugin.resources.iter().any(is_same) {
+                    return Err(LoadError::blocked(format!(
+                        "serves {}, which {:?} serves already: remove one of them",
+                        theirs.group_resource(),
+                        other.name
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn plugins_but(&self, path: &Path) -> impl Iterator<Item = &Arc<Plugin>> {
+        let components = self.sources.iter().map(|(at, it)| (at, it.plugin()));
+        let documents = self.documents.iter().map(|(at, it)| (at, it.plugin()));
+        components
+            .chain(documents)
+            .filter(move |(at, _)| at.as_path() != path)
+            .filter_map(|(_, plugin)| plugin)
+    }
+
+    fn publish(&self) {
+        let mut plugins: Vec<Arc<Plugin>> =
+            self.plugins_but(Path::new("")).map(Arc::clone).collect();
+        plugins.sort_by(|one, other| one.name.cmp(&other.name));
+        let problem = |path: &Path, message: Option<&str>| {
+            Some(Problem {
+                plugin: folder::plugin_name(path).unwrap_or_else(|_| stem(path)),
+                message: format!("{} {}", path.display(), message?),
+            })
+        };
+        let documents = self.documents.iter();
+        let documents = documents.filter_map(|(path, it)| problem(path, it.problem()));
+        let components = self.sources.iter();
+        let components = components.filter_map(|(path, it)| problem(path, it.problem()));
+        let folder = self.folder_problem.iter().map(|message| Problem {
+            plugin: String::new(),
+            message: message.clone(),
+        });
+        let loaded = Loaded {
+            problems: folder.chain(documents).chain(components).collect(),
+            plugins,
+            is_complete: self.unseen.is_some() && !self.is_starting(),
+        };
+        self.sender.send_if_modified(|current| {
+            let is_same = current.is_complete == loaded.is_complete
+                && current.problems == loaded.problems
+                && current.plugins.len() == loaded.plugins.len()
+                && std::iter::zip(&current.plugins, &loaded.plugins)
+                    .all(|(one, other)| Arc::ptr_eq(one, other));
+            if !is_same {
+                *current = Arc::new(loaded);
+            }
+            !is_same
+        });
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Component,
+    Document,
+}
+
+fn kind(path: &Path) -> Option<Kind> {
+    match path.extension()?.to_str()? {
+        "wasm" => Some(Kind::Component),
+        "yaml" | "yml" | "json" => Some(Kind::Document),
+        _ => None,
+    }
+}
+
+fn stem(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
+}
