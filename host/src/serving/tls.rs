@@ -41,10 +41,10 @@ impl Tls {
     /// Replaces the former ones; none means that any is welcome. This is a hint and grants nothing.
     pub fn advertise_client_cas<'a>(
         &self,
-        certificates: impl IntoIterator<Item = &'a CertificateDer<'a>>,
+        certificates: impl IntoIterator<Item = &'a CertificateDer<'static>>,
     ) {
         let mut roots = RootCertStore::empty();
-        let certificates = certificates.into_iter().map(|it| it.clone().into_owned());
+        let certificates = certificates.into_iter().cloned();
         // One that cannot be read is left out: whoever trusts it reports that.
         roots.add_parsable_certificates(certificates);
         let config = config(self.certificate.clone(), roots.subjects());
