@@ -3,12 +3,21 @@
 //! Reads come from the watch cache and are in `read`; writes are in `create`, `update` and `delete`. Errors of
 //! the storage become a Status here and nowhere else.
 
+mod create;
+mod delete;
+mod index;
 pub mod read;
+mod update;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::ResourceDefinition;
+pub use delete::{DeleteOptions, Deleted};
+pub use index::ObjectIndexer;
+pub use update::Change;
+
 use super::strategy::{Operation, Strategy, Target};
+use super::{ResourceDefinition, object_model};
 use crate::ambient::{Clock, UidSource};
 use crate::api::status::{self, Result};
 use crate::api::{Object, RequestContext, Status};
@@ -24,6 +33,9 @@ pub struct Store {
     cache: Arc<WatchCache>,
     clock: Arc<dyn Clock>,
     uids: Arc<dyn UidSource>,
+    /// Tells the views that this store has made of cached objects from those of a store before it: a reloaded
+    /// plugin may convert in another way.
+    epoch: u32,
 }
 
 /// What a write left behind.
@@ -58,8 +70,10 @@ impl Store {
         clock: Arc<dyn Clock>,
         uids: Arc<dyn UidSource>,
     ) -> Self {
+        static EPOCH: AtomicU32 = AtomicU32::new(0);
         let prefix = definition.prefix();
         Self {
+            epoch: EPOCH.fetch_add(1, Ordering::Relaxed),
             definition,
             prefix,
             strategy,
@@ -185,12 +199,7 @@ impl Store {
             .version(version)
             .and_then(|it| it.empty_object.as_ref())
         {
-            for (field, value) in empty.as_object().into_iter().flatten() {
-                object
-                    .0
-                    .entry(field.as_str())
-                    .or_insert_with(|| value.clone());
-            }
+            object_model::show_empty_object(object, empty);
         }
     }
 

@@ -18,9 +18,10 @@ use crate::storage::watch_cache::CachedObject;
 const BATCH_ITEMS: usize = 256;
 const BATCH_BYTES: usize = 4 << 20;
 
-/// Keys of [`crate::storage::watch_cache::Views`]: the form above, the version's index below.
-const CONVERTED: u32 = 1 << 16;
-const PROTOBUF_METADATA: u32 = 2 << 16;
+/// Keys of [`crate::storage::watch_cache::Views`], from the lowest bit on: 8 of the version's index, 2 of the
+/// form, 21 of the store's epoch.
+const CONVERTED: u32 = 1 << 8;
+const PROTOBUF_METADATA: u32 = 2 << 8;
 /// The same forms at the revision at which the object ceased to be so.
 const ENDED: u32 = 1 << 31;
 
@@ -119,7 +120,8 @@ impl Store {
             .versions
             .iter()
             .position(|it| it.name == version);
-        let index = u32::try_from(position.unwrap_or(0)).unwrap_or(0) & 0xffff;
+        let index = u32::try_from(position.unwrap_or(0)).unwrap_or(0) & 0xff;
+        let view = self.epoch << 10 & !ENDED | CONVERTED | index;
         let mut shown = Vec::with_capacity(objects.len());
         let mut missing = Vec::new();
         for (at, object) in objects.iter().enumerate() {
@@ -127,11 +129,11 @@ impl Store {
                 shown.push(object.stored());
                 continue;
             }
-            let view = object.object.views.get(CONVERTED | index);
-            if view.is_none() {
+            let made = object.object.views.get(view);
+            if made.is_none() {
                 missing.push(at);
             }
-            shown.push(view.unwrap_or_default());
+            shown.push(made.unwrap_or_default());
         }
         let mut left = missing.as_slice();
         while !left.is_empty() {
@@ -141,7 +143,7 @@ impl Store {
                 batch.iter().map(|at| &*objects[*at].object).collect();
             let converted = self.converted(context, version, &sources).await?;
             for (at, json) in batch.iter().zip(converted) {
-                shown[*at] = objects[*at].object.views.put(CONVERTED | index, json);
+                shown[*at] = objects[*at].object.views.put(view, json);
             }
         }
         for (object, json) in objects.iter().zip(&mut shown) {

@@ -1,0 +1,33 @@
+//! POST of an object (W1).
+
+use super::negotiation;
+use super::options::WriteOptions;
+use super::request::ResourceRequest;
+use super::{Response, decode, write};
+use crate::admission::Namespaces;
+use crate::api::status::{self, Result};
+
+pub async fn create(
+    request: &mut ResourceRequest,
+    namespaces: &dyn Namespaces,
+) -> Result<Response> {
+    let accepted = negotiation::accept(request)?;
+    let options = WriteOptions::parse(request, "CreateOptions")?;
+    if request.store.definition().is_namespaced() && request.info.namespace.is_empty() {
+        return Err(status::bad_request(
+            "an empty namespace may not be set during creation",
+        ));
+    }
+    let mut object = decode::object(request, options.field_validation).await?;
+    decode::place(request, &mut object)?;
+    write::check_namespace(request, namespaces, &object).await?;
+    let written = write::detached(request, &options, move |store, context, info, warnings| {
+        Box::pin(async move {
+            store
+                .create(context, &write::target(info), object, warnings)
+                .await
+        })
+    })
+    .await?;
+    write::answer(request, &accepted, 201, written).await
+}

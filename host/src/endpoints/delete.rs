@@ -1,0 +1,104 @@
+//! DELETE of an object and of a collection (W6, W7).
+
+use std::sync::Arc;
+
+use super::negotiation::{self, MediaType};
+use super::options::delete_options;
+use super::request::ResourceRequest;
+use super::{Response, decode, response, write};
+use crate::api::protobuf;
+use crate::api::status::{self, Result, Status};
+use crate::registry::store::{DeleteOptions, Deleted};
+
+pub async fn delete(request: &mut ResourceRequest) -> Result<Response> {
+    let accepted = negotiation::accept(request)?;
+    let options = read_options(request).await?;
+    let name = request.info.name.clone();
+    let (store, context, info) = (
+        Arc::clone(&request.store),
+        request.context.clone(),
+        request.info.clone(),
+    );
+    let task = tokio::spawn(async move {
+        store
+            .delete(&context, &info.namespace, &info.name, &options)
+            .await
+    });
+    let deleted = task.await.map_err(|error| {
+        tracing::error!(path = request.info.path, %error, "a delete panicked: this is a bug");
+        status::internal("the delete failed")
+    })??;
+    match deleted {
+        Deleted::Marked(written) => write::answer(request, &accepted, 200, written).await,
+        Deleted::Gone(last) => {
+            let uid = crate::api::Object::from_slice(&last.bytes)
+                .map(|it| it.uid().to_owned())
+                .unwrap_or_default();
+            let status = Status::deleted(&request.store.definition().group_resource(), &name, &uid);
+            Ok(response::status(&request.headers, &status))
+        }
+    }
+}
+
+/// Deletes what the selectors of the query select, one by one: not all or nothing.
+pub async fn delete_collection(request: &mut ResourceRequest) -> Result<Response> {
+    let accepted = negotiation::accept(request)?;
+    let options = read_options(request).await?;
+    let listed = crate::endpoints::list::selected(request).await?;
+    let (store, context) = (Arc::clone(&request.store), request.context.clone());
+    let items = listed.items.clone();
+    let task = tokio::spawn(async move {
+        for item in &items {
+            match store
+                .delete(&context, &item.namespace, &item.name, &options)
+                .await
+            {
+                Err(status) if status.code != 404 => return Err(status),
+                _ => {}
+            }
+        }
+        Ok(())
+    });
+    task.await.map_err(|error| {
+        tracing::error!(path = request.info.path, %error, "a delete panicked: this is a bug");
+        status::internal("the delete failed")
+    })??;
+    response::list(request, &accepted, listed).await
+}
+
+/// DeleteOptions of the body, in JSON, YAML or protobuf; without a body those of the query.
+async fn read_options(request: &mut ResourceRequest) -> Result<DeleteOptions> {
+    let media = negotiation::content_type(&request.headers)?;
+    let (bytes, parsed) = decode::document(request).await?;
+    if bytes.is_empty() {
+        return delete_options(request, None);
+    }
+    if media == MediaType::Protobuf {
+        let Some((api_version, kind, options)) = protobuf::DeleteOptions::from_envelope(&bytes)
+        else {
+            return Err(status::bad_request(
+                "the body is no DeleteOptions in protobuf",
+            ));
+        };
+        return delete_options(request, Some(as_json(&api_version, &kind, options)));
+    }
+    let document = parsed.map_err(|error| {
+        status::bad_request(format!(
+            "couldn't get version/kind; json parse error: {error}"
+        ))
+    })?;
+    delete_options(request, Some(document.value))
+}
+
+fn as_json(api_version: &str, kind: &str, options: protobuf::DeleteOptions) -> serde_json::Value {
+    let preconditions = options.preconditions.unwrap_or_default();
+    serde_json::json!({
+        "apiVersion": api_version,
+        "kind": kind,
+        "gracePeriodSeconds": options.grace_period_seconds,
+        "preconditions": {"uid": preconditions.uid, "resourceVersion": preconditions.resource_version},
+        "orphanDependents": options.orphan_dependents,
+        "propagationPolicy": options.propagation_policy.filter(|it| !it.is_empty()),
+        "dryRun": options.dry_run,
+    })
+}

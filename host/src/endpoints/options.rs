@@ -1,0 +1,204 @@
+//! The options of writes, from the query and, for deletes, from the body
+//! (CreateOptions, UpdateOptions, PatchOptions, DeleteOptions of meta.k8s.io/v1).
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::request::ResourceRequest;
+use crate::api::options::FieldValidation;
+use crate::api::status::{self, FieldError, Result};
+use crate::registry::object_meta::{Preconditions, PropagationPolicy};
+use crate::registry::store::DeleteOptions;
+
+#[derive(Debug, Clone)]
+pub struct WriteOptions {
+    pub dry_run: bool,
+    pub field_validation: FieldValidation,
+}
+
+/// Longest name of a field manager, in bytes.
+const FIELD_MANAGER_MAX: usize = 128;
+
+impl WriteOptions {
+    /// `kind` is the options' kind, for the message: `CreateOptions`.
+    pub fn parse(request: &ResourceRequest, kind: &str) -> Result<Self> {
+        let mut errors = Vec::new();
+        if kind == "PatchOptions" && request.has_query("force") {
+            errors.push(FieldError::forbidden(
+                "force",
+                "may not be specified for non-apply patch",
+            ));
+        }
+        let field_manager = request.query("fieldManager");
+        if field_manager.len() > FIELD_MANAGER_MAX {
+            errors.push(FieldError::too_long(
+                "fieldManager",
+                FIELD_MANAGER_MAX as u64,
+            ));
+        } else if field_manager.chars().any(char::is_control) {
+            let value = Value::from(field_manager);
+            errors.push(FieldError::invalid(
+                "fieldManager",
+                &value,
+                "should only contain printable characters",
+            ));
+        }
+        let dry_run = dry_run(request, &mut errors);
+        let field_validation = match request.query("fieldValidation") {
+            "Ignore" => FieldValidation::Ignore,
+            "" | "Warn" => FieldValidation::Warn,
+            "Strict" => FieldValidation::Strict,
+            other => {
+                let supported = ["", "Ignore", "Strict", "Warn"].map(str::to_owned);
+                errors.push(FieldError::not_supported(
+                    "fieldValidation",
+                    &other.into(),
+                    &supported,
+                ));
+                FieldValidation::Strict
+            }
+        };
+        if !errors.is_empty() {
+            return Err(status::invalid("meta.k8s.io", kind, "", errors));
+        }
+        Ok(Self {
+            dry_run,
+            field_validation,
+        })
+    }
+}
+
+fn dry_run(request: &ResourceRequest, errors: &mut Vec<FieldError>) -> bool {
+    let given: Vec<&str> = request
+        .query
+        .iter()
+        .filter(|it| it.0 == "dryRun")
+        .map(|it| it.1.as_str())
+        .collect();
+    check_dry_run(&given, errors)
+}
+
+fn check_dry_run(given: &[&str], errors: &mut Vec<FieldError>) -> bool {
+    if let Some(other) = given.iter().find(|it| **it != "All") {
+        errors.push(FieldError::not_supported(
+            "dryRun",
+            &(*other).into(),
+            &["All".to_owned()],
+        ));
+    }
+    !given.is_empty()
+}
+
+/// DeleteOptions as JSON; also of a body in YAML.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct DeleteBody {
+    api_version: String,
+    kind: String,
+    /// Nothing here is deleted gracefully: read, so that a wrong type is an error.
+    #[serde(rename = "gracePeriodSeconds")]
+    _grace_period_seconds: Option<i64>,
+    preconditions: Option<BodyPreconditions>,
+    orphan_dependents: Option<bool>,
+    propagation_policy: Option<String>,
+    dry_run: Vec<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct BodyPreconditions {
+    uid: Option<String>,
+    resource_version: Option<String>,
+}
+
+/// Reads DeleteOptions: those of the body where there is one, else those of the query (V10).
+pub fn delete_options(request: &ResourceRequest, body: Option<Value>) -> Result<DeleteOptions> {
+    let given = match body {
+        Some(body) => from_body(request, body)?,
+        None => from_query(request)?,
+    };
+    let mut errors = Vec::new();
+    let dry_run: Vec<&str> = given.dry_run.iter().map(String::as_str).collect();
+    let dry_run = check_dry_run(&dry_run, &mut errors);
+    if let Some(policy) = &given.propagation_policy {
+        if given.orphan_dependents.is_some() {
+            let value = Value::from(policy.as_str());
+            let detail = "orphanDependents and deletionPropagation cannot be both set";
+            errors.push(FieldError::invalid("propagationPolicy", &value, detail));
+        } else if !matches!(policy.as_str(), "Foreground" | "Background" | "Orphan") {
+            let supported = ["Foreground", "Background", "Orphan", "nil"].map(str::to_owned);
+            errors.push(FieldError::not_supported(
+                "propagationPolicy",
+                &policy.as_str().into(),
+                &supported,
+            ));
+        }
+    }
+    if !errors.is_empty() {
+        return Err(status::invalid("meta.k8s.io", "DeleteOptions", "", errors));
+    }
+    let preconditions = given.preconditions.unwrap_or_default();
+    Ok(DeleteOptions {
+        dry_run,
+        orphan_dependents: given.orphan_dependents,
+        propagation_policy: given
+            .propagation_policy
+            .as_deref()
+            .and_then(PropagationPolicy::parse),
+        preconditions: Preconditions {
+            uid: preconditions.uid,
+            resource_version: preconditions.resource_version,
+        },
+    })
+}
+
+fn from_body(request: &ResourceRequest, body: Value) -> Result<DeleteBody> {
+    let given: DeleteBody = serde_json::from_value(body)
+        .map_err(|error| status::bad_request(format!("DeleteOptions: {error}")))?;
+    let group = &request.info.group;
+    let known = matches!(given.api_version.as_str(), "" | "v1" | "meta.k8s.io/v1")
+        || given
+            .api_version
+            .split_once('/')
+            .is_some_and(|(it, _)| it == group);
+    if !known || !matches!(given.kind.as_str(), "" | "DeleteOptions") {
+        let text = format!(
+            "no kind \"{}\" is registered for version \"{}\" in scheme \"pkg/runtime/scheme.go:111\"",
+            given.kind, given.api_version
+        );
+        return Err(status::bad_request(text));
+    }
+    Ok(given)
+}
+
+fn from_query(request: &ResourceRequest) -> Result<DeleteBody> {
+    let optional = |name: &str| {
+        Some(request.query(name))
+            .filter(|it| !it.is_empty())
+            .map(str::to_owned)
+    };
+    if let Some(text) = optional("gracePeriodSeconds")
+        && text.parse::<i64>().is_err()
+    {
+        return Err(status::bad_request(format!(
+            "strconv.ParseInt: parsing {text:?}: invalid syntax"
+        )));
+    }
+    let preconditions = BodyPreconditions {
+        uid: optional("preconditions.uid"),
+        resource_version: optional("preconditions.resourceVersion"),
+    };
+    Ok(DeleteBody {
+        preconditions: Some(preconditions),
+        orphan_dependents: optional("orphanDependents")
+            .map(|it| !matches!(it.as_str(), "0" | "false")),
+        propagation_policy: optional("propagationPolicy"),
+        dry_run: request
+            .query
+            .iter()
+            .filter(|it| it.0 == "dryRun")
+            .map(|it| it.1.clone())
+            .collect(),
+        ..DeleteBody::default()
+    })
+}
