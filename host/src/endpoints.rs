@@ -1,15 +1,382 @@
-//! HTTP requests to answers.
+//! HTTP requests to answers: the whole chain, outer to inner, in [`Api::handle`] and `Api::route`.
+//!
+//! The order decides which error wins, as upstream (k8s.io/apiserver, pkg/server/config.go,
+//! DefaultBuildHandlerChain): 401 before 429, 429 before 403, 403 before everything that a handler finds.
 
+pub mod body;
+pub mod create;
+mod decode;
+pub mod delete;
 pub mod discovery;
+mod duration;
 pub mod get;
 pub mod health;
 pub mod list;
 pub mod negotiation;
 pub mod openapi;
+pub mod options;
+pub mod patch;
 pub mod request;
 pub mod response;
+mod routing;
+pub mod update;
 pub mod version;
 pub mod watch;
+mod write;
 
 #[cfg(test)]
 mod testing;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::sync::watch as watch_channel;
+use tokio::time::Instant;
+
+use crate::api::RequestContext;
+use crate::api::RequestInfo;
+use crate::api::status::{self, Result};
+use crate::authentication::Authenticators;
+use crate::authorization::{Authorizer, Decision, forbidden};
+use crate::flow_control::FlowControl;
+use crate::metrics::{InFlight, Metrics};
+use crate::registry::Registry;
+use crate::serving::{Body, ConnectionInfo, Handler};
+use request::ResourceRequest;
+
+pub type Response = http::Response<Body>;
+
+/// How long a request that is no watch may take (P2).
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a write may take of it, conflicts and all (P2).
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(34);
+
+/// Everything that is served at one moment; replaced whole.
+pub struct Served {
+    pub registry: Registry,
+    /// Discovery and OpenAPI, as bytes.
+    pub documents: discovery::Documents,
+    /// Whether every plugin that was there at the start has been looked at: until then what is not found is
+    /// 503, since a 404 tells the garbage collector that the type is gone (D6).
+    pub is_complete: bool,
+}
+
+/// Answers requests.
+pub struct Api {
+    pub served: Arc<ArcSwap<Served>>,
+    pub authenticators: Arc<Authenticators>,
+    pub authorizer: Arc<dyn Authorizer>,
+    pub namespaces: Arc<dyn crate::admission::Namespaces>,
+    pub flow_control: FlowControl,
+    pub health: Arc<health::Health>,
+    pub metrics: Arc<Metrics>,
+    /// True once the server stops: watches end.
+    pub draining: watch_channel::Receiver<bool>,
+}
+
+#[async_trait]
+impl Handler for Api {
+    /// Counts, guards against panics, and turns a Status into an answer.
+    async fn handle(
+        &self,
+        request: http::Request<Incoming>,
+        connection: Arc<ConnectionInfo>,
+    ) -> Response {
+        let started = Instant::now();
+        let (parts, body) = request.into_parts();
+        let info = RequestInfo::parse(&parts.method, &parts.uri);
+        let audit_id = audit_id(&parts.headers);
+        let is_head = parts.method == Method::HEAD;
+        let accepted_headers = parts.headers.clone();
+        let _in_flight = self.metrics.begin_request(&info);
+        let guarded =
+            AssertUnwindSafe(self.route(&info, &audit_id, parts, body, &connection)).catch_unwind();
+        let mut response = match guarded.await {
+            Ok(Ok(response)) => response,
+            Ok(Err(status)) => response::status(&accepted_headers, &status),
+            Err(_) => {
+                tracing::error!(
+                    path = info.path,
+                    audit_id = &*audit_id,
+                    "a request made the server panic: this is a bug"
+                );
+                let text = "This request caused apiserver to panic. Look in the logs for details.";
+                response::text(StatusCode::INTERNAL_SERVER_ERROR, text)
+            }
+        };
+        if is_head {
+            *response.body_mut() = http_body_util::Empty::new().boxed_unsync();
+        }
+        if let Ok(value) = HeaderValue::from_str(&audit_id) {
+            response
+                .headers_mut()
+                .insert(HeaderName::from_static("audit-id"), value);
+        }
+        let is_served = routing::find(&self.served.load().registry, &info).is_some();
+        self.metrics.observe_request(
+            &info,
+            is_served,
+            response.status().as_u16(),
+            started.elapsed(),
+        );
+        tracing::debug!(
+            verb = info.verb,
+            path = info.path,
+            code = response.status().as_u16(),
+            audit_id = &*audit_id,
+            duration_ms = started.elapsed().as_secs_f64() * 1000.0,
+            "answered"
+        );
+        response
+    }
+}
+
+impl Api {
+    async fn route(
+        &self,
+        info: &RequestInfo,
+        audit_id: &Arc<str>,
+        parts: http::request::Parts,
+        body: Incoming,
+        connection: &ConnectionInfo,
+    ) -> Result<Response> {
+        let query = query_pairs(parts.uri.query().unwrap_or_default());
+        let deadline = deadline(info, &query)?;
+        let mut headers = parts.headers;
+        let user = match self.authenticators.authenticate(connection, &headers).await {
+            Ok(user) => user,
+            Err(status) => {
+                self.metrics.count_authentication("failure");
+                connection.close_after_response();
+                return Err(status);
+            }
+        };
+        self.metrics.count_authentication("success");
+        let ignored_token = crate::authentication::warning(&headers);
+        self.authenticators.strip_identity(&mut headers);
+        let Ok(_permit) = self.flow_control.acquire(info, &user) else {
+            return Ok(too_many_requests());
+        };
+        match self.authorizer.authorize(&user, info).await {
+            Ok(Decision::Allow) => self.metrics.count_authorization("allowed"),
+            Ok(Decision::Deny { reason }) => {
+                self.metrics.count_authorization("denied");
+                let mut answer = response::status(&headers, &forbidden(&user, info, &reason));
+                let nosniff = HeaderValue::from_static("nosniff");
+                answer
+                    .headers_mut()
+                    .insert(http::header::X_CONTENT_TYPE_OPTIONS, nosniff);
+                return Ok(answer);
+            }
+            Err(error) => {
+                self.metrics.count_authorization("error");
+                tracing::error!(
+                    path = info.path,
+                    error = format!("{error:#}"),
+                    "the request could not be authorized"
+                );
+                let text = format!("Internal Server Error: \"{}\": {error}\n", info.path);
+                return Ok(response::text(StatusCode::INTERNAL_SERVER_ERROR, &text));
+            }
+        }
+        let served = self.served.load_full();
+        if !info.is_resource_request {
+            return self.answer_path(&served, info, &parts.method, &parts.uri, &headers);
+        }
+        let context = RequestContext {
+            id: Arc::clone(audit_id),
+            user: Arc::new(user),
+            deadline,
+            dry_run: false,
+        };
+        let Some(store) = routing::find(&served.registry, info) else {
+            if !served.is_complete {
+                return Err(not_yet_installed());
+            }
+            return routing::unknown_resource(&served.registry, info);
+        };
+        routing::check_method(store.definition(), info, &parts.method)?;
+        let store = Arc::clone(store);
+        let request = ResourceRequest {
+            info: info.clone(),
+            query,
+            headers,
+            context,
+            store,
+            body: Some(body),
+            warnings: ignored_token.map(str::to_owned).into_iter().collect(),
+            draining: self.draining.clone(),
+        };
+        self.answer_resource(request).await
+    }
+
+    /// Discovery, OpenAPI, health, metrics, version: precomputed or at hand, never from a plugin.
+    fn answer_path(
+        &self,
+        served: &Served,
+        info: &RequestInfo,
+        method: &Method,
+        uri: &http::Uri,
+        headers: &HeaderMap,
+    ) -> Result<Response> {
+        if let Some(answer) = self.health.answer(uri) {
+            return Ok(answer);
+        }
+        if info.path == "/metrics" {
+            return Ok(response::text(StatusCode::OK, &self.metrics.encode()));
+        }
+        if let Some(answer) = served.documents.answer(method, uri, headers) {
+            return answer;
+        }
+        if !served.is_complete {
+            return Err(not_yet_installed());
+        }
+        Ok(served.documents.not_found())
+    }
+
+    async fn answer_resource(&self, mut request: ResourceRequest) -> Result<Response> {
+        let warning = request.version().deprecation_warning.clone();
+        let limit = request.context.deadline;
+        let answer = async {
+            match request.info.verb.as_str() {
+                "get" => get::get(&mut request).await,
+                "list" => list::list(&mut request).await,
+                "watch" => {
+                    let open = self.metrics.begin_watch(&request.info);
+                    watch::watch(&mut request)
+                        .await
+                        .map(|answer| answer.map(|body| counted(body, open)))
+                }
+                "create" => create::create(&mut request, &*self.namespaces).await,
+                "update" => {
+                    update::update(&mut request, &*self.authorizer, &*self.namespaces).await
+                }
+                "patch" => patch::patch(&mut request).await,
+                "delete" => delete::delete(&mut request).await,
+                "deletecollection" => delete::delete_collection(&mut request).await,
+                verb => Err(status::method_not_allowed(
+                    &request.store.definition().group_resource(),
+                    verb,
+                )),
+            }
+        };
+        let answer = match tokio::time::timeout_at(limit, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(status::timeout(
+                "request did not complete within the allotted timeout",
+                0,
+            )),
+        };
+        let mut response = match answer {
+            Ok(response) => response,
+            Err(status) => response::status(&request.headers, &status),
+        };
+        add_warnings(
+            response.headers_mut(),
+            warning.iter().chain(&request.warnings),
+        );
+        Ok(response)
+    }
+}
+
+/// Keeps a watch counted for as long as its stream goes on.
+fn counted(body: Body, open: InFlight) -> Body {
+    let frames = body.map_frame(move |frame| {
+        let _open = &open;
+        frame
+    });
+    frames.boxed_unsync()
+}
+
+/// 429 of the filter: text, not a Status, as upstream.
+fn too_many_requests() -> Response {
+    let mut response = response::text(
+        StatusCode::TOO_MANY_REQUESTS,
+        "Too many requests, please try again later.\n",
+    );
+    response
+        .headers_mut()
+        .insert(http::header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+fn not_yet_installed() -> Box<status::Status> {
+    let text = "the request has been made before all known HTTP paths have been installed, please try again";
+    status::unavailable(text, 5)
+}
+
+/// The request's Audit-ID, as the aggregator forwards it, else a new one (AU4).
+fn audit_id(headers: &HeaderMap) -> Arc<str> {
+    const LONGEST: usize = 64;
+    match headers.get("audit-id").and_then(|it| it.to_str().ok()) {
+        Some(id) if !id.is_empty() => id.chars().take(LONGEST).collect::<String>().into(),
+        _ => uuid::Uuid::new_v4().to_string().into(),
+    }
+}
+
+fn query_pairs(query: &str) -> Vec<(String, String)> {
+    form_urlencoded::parse(query.as_bytes())
+        .map(|(key, value)| (key.into_owned(), value.into_owned()))
+        .collect()
+}
+
+/// When the answer must be there: the server's limit, or the client's own below it (V9). A watch's end is its own.
+fn deadline(info: &RequestInfo, query: &[(String, String)]) -> Result<Instant> {
+    // A year: long enough for any watch, short enough for any timer.
+    const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+    if info.is_long_running() {
+        return Ok(Instant::now() + NEVER);
+    }
+    let asked = query
+        .iter()
+        .find(|(key, value)| key == "timeout" && !value.is_empty());
+    let limit = match asked {
+        None => REQUEST_TIMEOUT,
+        Some((_, text)) => match duration::parse(text) {
+            Some(asked) => asked.min(REQUEST_TIMEOUT),
+            None => {
+                let text = format!(
+                    "invalid timeout specified in the request URL - time: invalid duration {text:?}"
+                );
+                return Err(status::bad_request(text));
+            }
+        },
+    };
+    Ok(Instant::now() + limit)
+}
+
+/// Warning headers (N11): each text once, cut where all of them would be longer than upstream sends.
+fn add_warnings<'a>(headers: &mut HeaderMap, warnings: impl Iterator<Item = &'a String>) {
+    const BUDGET: usize = 4096;
+    let mut sent: Vec<&str> = Vec::new();
+    let mut length = 0;
+    for text in warnings {
+        if text.is_empty() || sent.contains(&text.as_str()) {
+            continue;
+        }
+        length += text.len();
+        if length > BUDGET {
+            break;
+        }
+        sent.push(text);
+        let mut quoted = String::from("299 - \"");
+        for character in text.chars() {
+            match character {
+                '"' | '\\' => quoted.extend(['\\', character]),
+                it if it.is_control() => {}
+                it => quoted.push(it),
+            }
+        }
+        quoted.push('"');
+        if let Ok(value) = HeaderValue::from_bytes(quoted.as_bytes()) {
+            headers.append(http::header::WARNING, value);
+        }
+    }
+}

@@ -53,7 +53,11 @@ fn shown(name: &str, inspection: &Inspection) -> String {
         .map(short)
         .filter(|import| import != "types")
         .collect();
-    let ours = if ours.is_empty() { "nothing".into() } else { ours.join(", ") };
+    let ours = if ours.is_empty() {
+        "nothing".into()
+    } else {
+        ours.join(", ")
+    };
     let system = match system.len() {
         0 => "nothing".to_owned(),
         number => format!("{number} interfaces of WASI: clocks, randomness, standard output"),
@@ -78,7 +82,11 @@ fn row(resource: &ResourceDefinition, version: &VersionDefinition) -> [String; 6
         Scope::Namespaced => "Namespaced",
         Scope::Cluster => "Cluster",
     };
-    let stored_by = if resource.backend.is_some() { "plugin" } else { "host" };
+    let stored_by = if resource.backend.is_some() {
+        "plugin"
+    } else {
+        "host"
+    };
     let notes = [
         (version.storage, "storage"),
         (!version.served, "not served"),
@@ -107,7 +115,9 @@ fn table(rows: &[[String; 6]]) -> String {
     let mut out = String::new();
     let mut line = |cells: &[&str]| {
         let padded = cells.iter().zip(widths);
-        let padded: Vec<String> = padded.map(|(cell, width)| format!("{cell:width$}")).collect();
+        let padded: Vec<String> = padded
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
         out.push_str(padded.join("   ").trim_end());
         out.push('\n');
     };

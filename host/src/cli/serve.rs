@@ -1,0 +1,113 @@
+//! `outrigger serve`: the server behind a cluster's aggregation layer.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use crate::config::{Config, SecretReference, ServeFlags, ServiceReference};
+use crate::telemetry::LogFormat;
+
+/// Serve API groups to a Kubernetes cluster, behind its aggregation layer.
+///
+/// Flags that the Go API server library has, too, have its names.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    outrigger serve --plugins /plugins --data-dir /data --secure-port 8443 --service outrigger/outrigger:443\n  \
+    outrigger serve --plugins ./plugins --data-dir ./data --secure-port 8443 --kubeconfig ~/.kube/config \\\n    \
+    --service outrigger/outrigger:443 --tls-cert-file tls.crt --tls-private-key-file tls.key")]
+pub struct Args {
+    /// Folder of the plugins: .wasm files, and `kind: Plugin` documents for their settings.
+    #[arg(long, value_name = "FOLDER")]
+    plugins: PathBuf,
+    /// Folder of the store. One process at a time owns it.
+    #[arg(long, value_name = "FOLDER")]
+    data_dir: PathBuf,
+    /// Port for HTTPS with authentication and authorization.
+    #[arg(long, value_name = "PORT", default_value_t = 443)]
+    secure_port: u16,
+    /// Address to listen on.
+    #[arg(long, value_name = "IP", default_value = "0.0.0.0")]
+    bind_address: IpAddr,
+    /// PEM file of the serving certificate. Read again when it changes. Without it the host makes a certificate
+    /// and keeps it in a Secret.
+    #[arg(long, value_name = "FILE", requires = "tls_private_key_file")]
+    tls_cert_file: Option<PathBuf>,
+    /// PEM file of the serving certificate's private key.
+    #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
+    tls_private_key_file: Option<PathBuf>,
+    /// PEM file of the CA that signed the serving certificate: the `caBundle` of APIService objects. Without it
+    /// `ca.crt` beside the certificate.
+    #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
+    tls_ca_file: Option<PathBuf>,
+    /// Kubeconfig of the cluster. Without it the service account of the pod is used.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Kubeconfig for TokenReviews and for reading extension-apiserver-authentication, if another one.
+    #[arg(long, value_name = "FILE")]
+    authentication_kubeconfig: Option<PathBuf>,
+    /// Kubeconfig for SubjectAccessReviews, if another one.
+    #[arg(long, value_name = "FILE")]
+    authorization_kubeconfig: Option<PathBuf>,
+    /// The Service that the cluster reaches this server by: APIService objects point to it, and the serving
+    /// certificate is for it.
+    #[arg(long, value_name = "NAMESPACE/NAME:PORT")]
+    service: ServiceReference,
+    /// Secret that the host keeps its own certificate in. Without it `outrigger-serving-certificate` in the
+    /// namespace of the Service.
+    #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "tls_cert_file")]
+    serving_secret: Option<SecretReference>,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct LogArgs {
+    /// What is logged, e.g. `info` or `warn,outrigger=debug`.
+    #[arg(
+        long,
+        value_name = "FILTER",
+        default_value = "info,kube_client=off,kube_runtime=off"
+    )]
+    log_level: String,
+    /// The form of log lines.
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+}
+
+impl LogArgs {
+    pub(super) fn start(&self) -> anyhow::Result<()> {
+        crate::telemetry::start(&self.log_level, self.log_format)
+    }
+}
+
+impl Args {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let Self {
+            plugins,
+            data_dir,
+            secure_port,
+            bind_address,
+            tls_cert_file,
+            tls_private_key_file,
+            tls_ca_file,
+            kubeconfig,
+            authentication_kubeconfig,
+            authorization_kubeconfig,
+            service,
+            serving_secret,
+            log,
+        } = self;
+        log.start()?;
+        crate::server::run(Config::serve(ServeFlags {
+            plugins,
+            data_dir,
+            address: (bind_address, secure_port).into(),
+            tls_files: tls_cert_file.zip(tls_private_key_file),
+            tls_ca_file,
+            kubeconfig,
+            authentication_kubeconfig,
+            authorization_kubeconfig,
+            service,
+            serving_secret,
+        }))
+    }
+}

@@ -1,0 +1,303 @@
+//! From loaded plugins to what is served: stores, discovery, OpenAPI, APIServices; each change one atomic swap.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::ambient::{Clock, UidSource};
+use crate::api::{GroupVersion, RequestContext};
+use crate::endpoints::Served;
+use crate::endpoints::discovery::Documents;
+use crate::metrics::Metrics;
+use crate::plugin::{Loaded, Plugin, PluginResource, Problem};
+use crate::registry::definition::{BackendDefinition, ResourceDefinition};
+use crate::registry::store::ObjectIndexer;
+use crate::registry::{Registry, Store};
+use crate::storage::mirror::{Changes, Mirror, MirrorOptions};
+use crate::storage::watch_cache::WatchCache;
+use crate::storage::{Expected, Record, Sink, Storage, StorageError, Write};
+
+use super::identity::Registration;
+
+/// How long a look into the store may take.
+const STORE_TIMEOUT: Duration = Duration::from_secs(30);
+
+pub(super) struct Assembly {
+    storage: Arc<dyn Storage>,
+    served: Arc<ArcSwap<Served>>,
+    registration: Option<Arc<dyn Registration>>,
+    clock: Arc<dyn Clock>,
+    uids: Arc<dyn UidSource>,
+    metrics: Arc<Metrics>,
+    problems: watch::Sender<Vec<Problem>>,
+    /// By key prefix. A cache outlives the plugin's component, so that watches go on over a reload.
+    kept: BTreeMap<String, Kept>,
+}
+
+struct Kept {
+    cache: Arc<WatchCache>,
+    /// What the cache's attributes were made by.
+    fields: Vec<String>,
+    /// Of which component, for a mirrored resource.
+    mirror: Option<(String, Arc<Mirror>)>,
+}
+
+impl Assembly {
+    pub(super) fn new(
+        storage: Arc<dyn Storage>,
+        served: Arc<ArcSwap<Served>>,
+        registration: Option<Arc<dyn Registration>>,
+        clock: Arc<dyn Clock>,
+        uids: Arc<dyn UidSource>,
+        metrics: Arc<Metrics>,
+        problems: watch::Sender<Vec<Problem>>,
+    ) -> Self {
+        Self {
+            storage,
+            served,
+            registration,
+            clock,
+            uids,
+            metrics,
+            problems,
+            kept: BTreeMap::new(),
+        }
+    }
+
+    /// Serves what is loaded, each time that changes. Ends with the loader.
+    pub(super) async fn follow(mut self, mut loaded: watch::Receiver<Arc<Loaded>>) {
+        loop {
+            let now = Arc::clone(&loaded.borrow_and_update());
+            self.serve(&now).await;
+            if loaded.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn serve(&mut self, loaded: &Loaded) {
+        let mut problems = Vec::new();
+        let mut stores = Vec::new();
+        let mut prefixes = BTreeSet::new();
+        for plugin in &loaded.plugins {
+            for resource in &plugin.resources {
+                match self.store(plugin, resource).await {
+                    Ok(store) => {
+                        prefixes.insert(store.prefix().to_owned());
+                        stores.push(Arc::new(store));
+                    }
+                    Err(message) => {
+                        tracing::warn!(plugin.name = plugin.name, "{message}");
+                        problems.push(Problem {
+                            plugin: plugin.name.clone(),
+                            message,
+                        });
+                    }
+                }
+            }
+        }
+        let registry = Registry::new(stores);
+        let group_versions = group_versions(&registry);
+        let documents = Documents::build(registry.stores().map(|it| it.definition()));
+
+        // A group that goes is unregistered before it is unserved: kube-apiserver must not ask for what is gone.
+        if let Some(registration) = &self.registration
+            && loaded.is_complete
+        {
+            let before = group_versions_of(&self.served.load());
+            let staying: BTreeSet<_> = before.intersection(&group_versions).cloned().collect();
+            if staying != before {
+                registration.register(staying).await;
+            }
+        }
+        self.served.store(Arc::new(Served {
+            registry,
+            documents,
+            is_complete: loaded.is_complete,
+        }));
+        self.kept.retain(|prefix, kept| {
+            let stays = prefixes.contains(prefix);
+            if !stays {
+                kept.cache.close();
+            }
+            stays
+        });
+        self.metrics.set_plugins(loaded.plugins.len());
+        self.problems.send_replace(problems);
+        if let Some(registration) = &self.registration
+            && loaded.is_complete
+        {
+            registration.register(group_versions).await;
+        }
+    }
+
+    /// # Errors
+    /// One line that says why the resource is not served and what to do.
+    async fn store(&mut self, plugin: &Plugin, resource: &PluginResource) -> Result<Store, String> {
+        let definition = &resource.definition;
+        let of = definition.group_resource();
+        if let Some(registration) = &self.registration {
+            for version in definition.versions.iter().filter(|it| it.served) {
+                if let Some(by) = registration.foreign(&definition.group_version(&version.name)) {
+                    return Err(format!("{of} is not served: {by}"));
+                }
+            }
+        }
+        self.own(plugin, definition).await.map_err(|error| match error {
+            Ownership::Other(owner) => format!(
+                "{of} is not served: its objects belong to plugin {owner}; remove them, or name the file {owner}.wasm"
+            ),
+            Ownership::Unknown(error) => format!("{of} is not served: {error}"),
+        })?;
+        let cache = self
+            .cache(definition)
+            .await
+            .map_err(|error| format!("{of} is not served: {error}"))?;
+        let storage = self.engine(plugin, resource);
+        Ok(Store::new(
+            definition.clone(),
+            Arc::clone(&resource.strategy),
+            storage,
+            cache,
+            Arc::clone(&self.clock),
+            Arc::clone(&self.uids),
+        ))
+    }
+
+    /// Takes the resource for the plugin, or finds that it has it: objects outlive their plugin, and belong to it.
+    async fn own(&self, plugin: &Plugin, definition: &ResourceDefinition) -> Result<(), Ownership> {
+        let key: Arc<str> = format!(
+            "control/owners/{}/{}",
+            definition.group, definition.names.plural
+        )
+        .into();
+        if let Some(owner) = self.storage.get(&key).await.map_err(Ownership::Unknown)? {
+            if owner.record.bytes == plugin.name.as_bytes() {
+                return Ok(());
+            }
+            let first = self
+                .storage
+                .list(&definition.prefix(), "", 1)
+                .await
+                .map_err(Ownership::Unknown)?;
+            if !first.is_empty() {
+                return Err(Ownership::Other(
+                    String::from_utf8_lossy(&owner.record.bytes).into_owned(),
+                ));
+            }
+        }
+        let record = Record {
+            bytes: plugin.name.clone().into(),
+            version_at: 0,
+        };
+        let write = Write {
+            key,
+            expected: Expected::Anything,
+            record: Some(record),
+        };
+        let context = RequestContext::background("assembly", Instant::now() + STORE_TIMEOUT);
+        self.storage
+            .commit(&context, vec![write])
+            .await
+            .map(|_| ())
+            .map_err(Ownership::Unknown)
+    }
+
+    async fn cache(
+        &mut self,
+        definition: &ResourceDefinition,
+    ) -> Result<Arc<WatchCache>, StorageError> {
+        let prefix = definition.prefix();
+        let fields: Vec<String> = definition
+            .storage_version()
+            .selectable_fields
+            .iter()
+            .map(|it| it.json_path.clone())
+            .collect();
+        if let Some(kept) = self.kept.get(&prefix) {
+            if kept.fields == fields {
+                return Ok(Arc::clone(&kept.cache));
+            }
+            kept.cache.close();
+        }
+        let indexer = Arc::new(ObjectIndexer::new(definition));
+        let cache = WatchCache::new(prefix.clone(), definition.is_namespaced(), indexer);
+        self.storage
+            .attach(&prefix, Arc::clone(&cache) as Arc<dyn Sink>)
+            .await?;
+        let kept = Kept {
+            cache: Arc::clone(&cache),
+            fields,
+            mirror: None,
+        };
+        self.kept.insert(prefix, kept);
+        Ok(cache)
+    }
+
+    /// The engine itself, or the mirror of what the plugin keeps: one per component, so that a reload begins anew.
+    fn engine(&mut self, plugin: &Plugin, resource: &PluginResource) -> Arc<dyn Storage> {
+        let definition = &resource.definition;
+        let (Some(backend), Some(changes)) = (&resource.backend, definition.backend) else {
+            return Arc::clone(&self.storage);
+        };
+        let changes = match changes {
+            BackendDefinition::Poll => Changes::Poll,
+            BackendDefinition::Relist { seconds } => Changes::Relist {
+                period: Duration::from_secs(seconds.into()),
+            },
+            BackendDefinition::Unwatched => Changes::Unwatched,
+        };
+        let kept = self
+            .kept
+            .get_mut(&definition.prefix())
+            .expect("the cache was made before");
+        if let Some((digest, mirror)) = &kept.mirror
+            && *digest == plugin.digest
+        {
+            return Arc::clone(mirror) as Arc<dyn Storage>;
+        }
+        let version = &definition.storage_version().name;
+        let options = MirrorOptions {
+            prefix: definition.prefix(),
+            is_namespaced: definition.is_namespaced(),
+            api_version: definition.group_version(version).to_string(),
+            kind: definition.names.kind.clone(),
+            has_generation: definition.object_model.counts_generation(),
+            changes,
+        };
+        let mirror = Arc::new(Mirror::start(
+            options,
+            Arc::clone(backend),
+            Arc::clone(&self.storage),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.uids),
+        ));
+        kept.mirror = Some((plugin.digest.clone(), Arc::clone(&mirror)));
+        mirror
+    }
+}
+
+enum Ownership {
+    Other(String),
+    Unknown(StorageError),
+}
+
+fn group_versions_of(served: &Served) -> BTreeSet<GroupVersion> {
+    group_versions(&served.registry)
+}
+
+fn group_versions(registry: &Registry) -> BTreeSet<GroupVersion> {
+    let served = registry.stores().flat_map(|store| {
+        let definition = store.definition();
+        definition
+            .versions
+            .iter()
+            .filter(|it| it.served)
+            .map(|it| definition.group_version(&it.name))
+    });
+    served.collect()
+}

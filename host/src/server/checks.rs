@@ -1,0 +1,103 @@
+//! What `/livez` and `/readyz` look at.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use super::identity::Identity;
+use crate::cluster::ClusterStatus;
+use crate::endpoints::Served;
+use crate::endpoints::health::Check;
+use crate::plugin::{Loaded, Problem};
+use crate::serving::Tls;
+use crate::storage::Storage;
+
+pub(super) struct Checks {
+    storage: Arc<dyn Storage>,
+    served: Arc<ArcSwap<Served>>,
+    loaded: watch::Receiver<Arc<Loaded>>,
+    /// What could not be served of what was loaded.
+    problems: watch::Receiver<Vec<Problem>>,
+    cluster: Option<ClusterStatus>,
+    tls: Arc<Tls>,
+    draining: watch::Receiver<bool>,
+}
+
+impl Checks {
+    pub(super) fn new(
+        storage: Arc<dyn Storage>,
+        served: Arc<ArcSwap<Served>>,
+        loaded: watch::Receiver<Arc<Loaded>>,
+        problems: watch::Receiver<Vec<Problem>>,
+        identity: &Identity,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
+        let cluster = identity.cluster.clone();
+        let tls = Arc::clone(&identity.tls);
+        Self {
+            storage,
+            served,
+            loaded,
+            problems,
+            cluster,
+            tls,
+            draining,
+        }
+    }
+
+    pub(super) fn into_source(self) -> Arc<crate::endpoints::health::Checks> {
+        Arc::new(move || self.look())
+    }
+
+    fn look(&self) -> Vec<Check> {
+        let required = |name: &str, problem: Option<String>| Check {
+            name: name.into(),
+            problem,
+            is_notice: false,
+            is_alive_check: false,
+        };
+        let notice = |name: String, problem: Option<String>| Check {
+            is_notice: true,
+            ..required(&name, problem)
+        };
+        let loading = "the plugins that were there at the start are being compiled".to_owned();
+        let draining = "the server is shutting down".to_owned();
+        let mut checks = vec![
+            Check {
+                is_alive_check: true,
+                ..required("storage", self.storage.trouble())
+            },
+            required(
+                "plugins-loaded",
+                (!self.served.load().is_complete).then_some(loading),
+            ),
+            required("shutdown", self.draining.borrow().then_some(draining)),
+            notice(
+                "serving-certificate".into(),
+                self.tls.certificate().trouble(),
+            ),
+        ];
+        if let Some(cluster) = &self.cluster {
+            checks.extend(cluster.parts().into_iter().map(|(name, part)| Check {
+                is_notice: !part.blocks_readiness,
+                ..required(name, part.problem)
+            }));
+        }
+        let loaded = self.loaded.borrow();
+        for plugin in &loaded.plugins {
+            checks.push(notice(
+                format!("plugin/{}", plugin.name),
+                plugin.trouble.clone(),
+            ));
+        }
+        for problem in loaded.problems.iter().chain(self.problems.borrow().iter()) {
+            checks.retain(|it| it.name != format!("plugin/{}", problem.plugin));
+            checks.push(notice(
+                format!("plugin/{}", problem.plugin),
+                Some(problem.message.clone()),
+            ));
+        }
+        checks
+    }
+}
