@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "endpoints",
         &[
+            "admission",
             "ambient",
             "api",
             "authentication",
@@ -41,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("authentication", &["ambient", "api", "metrics", "serving"]),
     ("authorization", &["ambient", "api", "metrics"]),
+    ("admission", &["api"]),
     ("flow_control", &["api", "metrics"]),
     ("registry", &["ambient", "api", "metrics", "storage"]),
     ("storage", &["ambient", "api", "metrics"]),
@@ -52,6 +54,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cluster",
         &[
+            "admission",
             "ambient",
             "api",
             "authentication",
@@ -60,11 +63,11 @@ const ARROWS: &[(&str, &[&str])] = &[
             "metrics",
         ],
     ),
-    ("serving", &["metrics"]),
+    ("serving", &["certificates", "metrics"]),
     ("certificates", &["ambient"]),
     ("api", &[]),
     ("ambient", &[]),
-    ("metrics", &[]),
+    ("metrics", &["api"]),
     ("shutdown", &[]),
     ("telemetry", &[]),
 ];

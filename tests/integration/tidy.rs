@@ -103,22 +103,6 @@ fn the_host_knows_no_example() -> Result<()> {
 }
 
 #[test]
-fn the_plugin_in_the_readme_is_the_example() -> Result<()> {
-    let readme = std::fs::read_to_string(root().join("README.md"))?;
-    let shown = readme
-        .split_once("```rust\n")
-        .and_then(|(_, rest)| rest.split_once("```"))
-        .map_or("", |(code, _)| code);
-    let example = std::fs::read_to_string(root().join("examples/hello/src/lib.rs"))?;
-    assert!(!shown.is_empty(), "README.md shows no plugin");
-    assert!(
-        example.contains(shown),
-        "README.md shows what examples/hello/src/lib.rs does not hold:\n{shown}"
-    );
-    Ok(())
-}
-
-#[test]
 fn every_link_in_the_documents_leads_somewhere() -> Result<()> {
     let mut broken = Vec::new();
     let mut documents = vec![

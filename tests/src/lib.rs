@@ -13,3 +13,8 @@ pub mod kubectl;
 pub mod pod;
 pub mod process;
 pub mod wait;
+
+/// The plugin in README.md, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
