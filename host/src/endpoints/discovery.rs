@@ -5,8 +5,8 @@
 //! the older form, a document per group and version, and the aggregated one (KEP-3352), as JSON only.
 
 mod aggregated;
-mod document;
-mod groups;
+pub(super) mod document;
+pub(super) mod groups;
 mod protobuf;
 
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 use serde_json::{Value, json};
 
 use super::negotiation::{self, MediaType};
+use super::openapi::OpenApi;
 use super::response;
 use super::version;
 use crate::api::Status;
@@ -32,6 +33,8 @@ const OWN_PATHS: &[&str] = &[
     "/livez",
     "/livez/ping",
     "/metrics",
+    "/openapi/v2",
+    "/openapi/v3",
     "/readyz",
     "/readyz/ping",
     "/version",
@@ -41,6 +44,7 @@ const OWN_PATHS: &[&str] = &[
 pub struct Documents {
     /// By path, without a slash at its end.
     pages: BTreeMap<String, Page>,
+    openapi: OpenApi,
 }
 
 enum Page {
@@ -70,7 +74,8 @@ impl Documents {
         pages.insert("/version".to_owned(), Page::Raw(version::document()));
         let root = root(&pages);
         pages.insert("/".to_owned(), Page::Raw(root));
-        Self { pages }
+        let openapi = OpenApi::build(&groups);
+        Self { pages, openapi }
     }
 
     /// The answer to a request of one of these documents; `None` where the path is none of them.
@@ -85,8 +90,17 @@ impl Documents {
             Some(without) if !without.is_empty() => without,
             _ => path,
         };
+        let hash = query(uri, "hash");
+        if path.starts_with("/openapi/") {
+            let answer = self.openapi.answer(path, hash.as_deref(), headers)?;
+            return Some(if is_read(method) {
+                Ok(answer)
+            } else {
+                Err(method_not_allowed())
+            });
+        }
         let page = self.pages.get(path)?;
-        if method != Method::GET && method != Method::HEAD {
+        if !is_read(method) {
             return Some(Err(method_not_allowed()));
         }
         Some(page.answer(uri, headers))
@@ -130,6 +144,10 @@ impl Page {
             (None, None) => Ok(document::json(StatusCode::OK, json.clone())),
         }
     }
+}
+
+fn is_read(method: &Method) -> bool {
+    method == Method::GET || method == Method::HEAD
 }
 
 /// RootPaths of metav1.

@@ -139,6 +139,23 @@ pub(super) fn accept_discovery(
         .ok_or_else(|| status::not_acceptable(MEDIA_TYPES))
 }
 
+/// The most wanted of `offers`, which are whole media types; the first where nothing is asked for.
+pub(super) fn accept_one_of(headers: &HeaderMap, offers: &[&'static str]) -> Option<&'static str> {
+    let header = accept_header(headers);
+    if header.is_empty() {
+        return offers.first().copied();
+    }
+    parse(header).iter().find_map(|clause| {
+        let fits = |offer: &&&str| match (clause.main, clause.sub) {
+            ("*", "*") | ("application", "*") => true,
+            (main, sub) => {
+                offer.strip_prefix(main).and_then(|it| it.strip_prefix('/')) == Some(sub)
+            }
+        };
+        offers.iter().find(fits).copied()
+    })
+}
+
 /// The media type of a body; none is JSON.
 ///
 /// # Errors

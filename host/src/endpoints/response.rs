@@ -22,6 +22,7 @@ use crate::registry::definition::ObjectModel;
 use crate::registry::store::read::ObjectAt;
 use crate::serving::Body;
 use crate::storage::watch_cache::CachedObject;
+pub(super) use body::takes_gzip;
 
 pub use list::list;
 pub(super) use table::Tables;

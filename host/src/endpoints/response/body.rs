@@ -45,7 +45,7 @@ pub(super) fn compressed(pieces: Vec<Bytes>) -> Body {
 }
 
 /// Whether the client takes gzip.
-pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
+pub(in crate::endpoints) fn takes_gzip(headers: &HeaderMap) -> bool {
     let Some(value) = headers
         .get(header::ACCEPT_ENCODING)
         .and_then(|it| it.to_str().ok())

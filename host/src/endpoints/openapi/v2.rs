@@ -1,0 +1,259 @@
+//! OpenAPI v2 (swagger) of everything, derived from the v3 documents.
+//!
+//! What v2 cannot say is left out, as k8s.io/apiextensions-apiserver, pkg/controller/openapi/v2, does: `oneOf`,
+//! `anyOf`, `allOf`, `not`; the type and the inner of what may be null; the inner of what keeps unknown fields.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::definitions::META;
+
+/// `documents` are the v3 ones.
+pub(super) fn document<'a>(documents: impl Iterator<Item = &'a Value>) -> Value {
+    let (mut paths, mut definitions) = (Map::new(), Map::new());
+    let mut parameters = Parameters::default();
+    let mut info = Value::Null;
+    for document in documents {
+        info = document["info"].clone();
+        for (path, item) in fields(&document["paths"]) {
+            paths.insert(path.clone(), path_item(item, &mut parameters));
+        }
+        for (name, schema) in fields(&document["components"]["schemas"]) {
+            let mut schema = simplified(schema);
+            // Typed servers publish no defaults here, and neither do Kubernetes' own types.
+            if name.starts_with(META) || name.starts_with("io.k8s.") || is_typed(&schema) {
+                drop_defaults(&mut schema);
+            }
+            match definitions.get_mut(name) {
+                Some(known) => merge_kinds(known, &schema),
+                None => {
+                    definitions.insert(name.clone(), schema);
+                }
+            }
+        }
+    }
+    json!({
+        "swagger": "2.0",
+        "info": info,
+        "paths": paths,
+        "definitions": definitions,
+        "parameters": parameters.named,
+        "securityDefinitions": {
+            "BearerToken": {
+                "description": "Bearer Token authentication",
+                "type": "apiKey",
+                "name": "authorization",
+                "in": "header",
+            },
+        },
+        "security": [{"BearerToken": []}],
+    })
+}
+
+/// Parameters of queries, told once.
+#[derive(Default)]
+struct Parameters {
+    /// By name and content: most names mean one thing.
+    named: BTreeMap<String, Value>,
+}
+
+impl Parameters {
+    /// The parameter, or a reference to it.
+    fn put(&mut self, parameter: Value) -> Value {
+        let name = parameter["name"].as_str().unwrap_or_default();
+        if parameter["in"] != "query" {
+            return parameter;
+        }
+        let key = format!("{name}-outrigger");
+        let known = self
+            .named
+            .entry(key.clone())
+            .or_insert_with(|| parameter.clone());
+        if *known == parameter {
+            json!({"$ref": format!("#/parameters/{key}")})
+        } else {
+            parameter
+        }
+    }
+}
+
+fn fields(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flatten()
+}
+
+fn items(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn path_item(item: &Value, parameters: &mut Parameters) -> Value {
+    let converted = fields(item).map(|(key, value)| {
+        let value = if key == "parameters" {
+            let shared = items(value).iter().map(|it| parameters.put(parameter(it)));
+            shared.collect()
+        } else {
+            operation(value, parameters)
+        };
+        (key.clone(), value)
+    });
+    Value::Object(converted.collect())
+}
+
+fn operation(operation: &Value, parameters: &mut Parameters) -> Value {
+    let mut out = Map::new();
+    let mut produces: Vec<&String> = Vec::new();
+    let mut responses = Map::new();
+    for (code, response) in fields(&operation["responses"]) {
+        let mut converted = json!({"description": response["description"]});
+        if let Some((_, media_type)) = fields(&response["content"]).next() {
+            converted["schema"] = simplified(&media_type["schema"]);
+            produces = fields(&response["content"]).map(|it| it.0).collect();
+        }
+        responses.insert(code.clone(), converted);
+    }
+    responses.insert("401".into(), json!({"description": "Unauthorized"}));
+
+    let body = &operation["requestBody"];
+    let mut consumes: Vec<&str> = fields(&body["content"]).map(|it| it.0.as_str()).collect();
+    let mut list = Vec::new();
+    if let Some((_, media_type)) = fields(&body["content"]).next() {
+        let mut parameter =
+            json!({"name": "body", "in": "body", "schema": simplified(&media_type["schema"])});
+        if body["required"] == true {
+            parameter["required"] = json!(true);
+        }
+        list.push(parameter);
+    } else if operation["x-kubernetes-action"].is_null() {
+        consumes = produces.iter().map(|it| it.as_str()).collect();
+    } else {
+        // Where there is no body, any is as good.
+        consumes.push("*/*");
+    }
+    let of_query = items(&operation["parameters"]);
+    list.extend(of_query.iter().map(|it| parameters.put(parameter(it))));
+
+    for (key, value) in fields(operation) {
+        if !matches!(key.as_str(), "requestBody" | "parameters" | "responses") {
+            out.insert(key.clone(), value.clone());
+        }
+    }
+    out.insert("schemes".into(), json!(["https"]));
+    out.insert("consumes".into(), json!(consumes));
+    out.insert("produces".into(), json!(produces));
+    out.insert("responses".into(), Value::Object(responses));
+    if !list.is_empty() {
+        out.insert("parameters".into(), Value::Array(list));
+    }
+    Value::Object(out)
+}
+
+/// A parameter's schema stands in the parameter itself.
+fn parameter(parameter: &Value) -> Value {
+    let mut out = parameter.clone();
+    if let Value::Object(map) = &mut out {
+        let schema = map.remove("schema").unwrap_or_default();
+        map.extend(fields(&schema).map(|it| (it.0.clone(), it.1.clone())));
+    }
+    out
+}
+
+fn simplified(schema: &Value) -> Value {
+    let Value::Object(map) = schema else {
+        return schema.clone();
+    };
+    // `allOf` of one reference is how v3 writes a reference with a description.
+    let reference = match map.get("allOf").map(|it| items(it)) {
+        Some([one]) => one.get("$ref"),
+        _ => map.get("$ref"),
+    };
+    if let Some(reference) = reference.and_then(Value::as_str) {
+        let name = reference.trim_start_matches("#/components/schemas/");
+        let mut out = json!({"$ref": format!("#/definitions/{name}")});
+        if let Some(description) = map.get("description") {
+            out["description"] = description.clone();
+        }
+        return out;
+    }
+    let is = |key: &str| map.get(key) == Some(&Value::Bool(true));
+    let (is_nullable, is_open) = (is("nullable"), is("x-kubernetes-preserve-unknown-fields"));
+    let mut out = Map::new();
+    for (key, value) in map {
+        let value = match key.as_str() {
+            "allOf" | "anyOf" | "oneOf" | "not" | "nullable" => continue,
+            "properties" | "items" if is_nullable || is_open => continue,
+            // kubectl takes what has a type to have its inner too.
+            "type" if is_nullable || is_open && value == "object" => continue,
+            "type" if value == "array" && (is_open || !map.contains_key("items")) => continue,
+            "properties" => {
+                let inner = fields(value).map(|(name, it)| (name.clone(), simplified(it)));
+                Value::Object(inner.collect())
+            }
+            "items" | "additionalProperties" => simplified(value),
+            "required" => match required(value, map) {
+                Some(required) => required,
+                None => continue,
+            },
+            _ => value.clone(),
+        };
+        out.insert(key.clone(), value);
+    }
+    Value::Object(out)
+}
+
+/// Those that must be there and may not be null.
+fn required(required: &Value, schema: &Map<String, Value>) -> Option<Value> {
+    if schema
+        .get("additionalProperties")
+        .is_some_and(|it| it["nullable"] == true)
+    {
+        return None;
+    }
+    // An open object has lost what its embedded fields are.
+    let is_open = schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true));
+    let is_embedded = schema.get("x-kubernetes-embedded-resource") == Some(&Value::Bool(true));
+    let left: Vec<&Value> = items(required)
+        .iter()
+        .filter(|name| {
+            let name = name.as_str().unwrap_or_default();
+            let is_nullable = schema
+                .get("properties")
+                .is_some_and(|it| it[name]["nullable"] == true);
+            let is_added = is_open && is_embedded && matches!(name, "kind" | "apiVersion");
+            !is_nullable && !is_added
+        })
+        .collect();
+    (!left.is_empty()).then(|| json!(left))
+}
+
+/// Typed objects have a default for their metadata.
+fn is_typed(schema: &Value) -> bool {
+    schema["x-outrigger-typed"] == true
+}
+
+fn drop_defaults(schema: &mut Value) {
+    let Value::Object(map) = schema else {
+        return;
+    };
+    map.remove("default");
+    if let Some(properties) = map.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.values_mut().for_each(drop_defaults);
+    }
+    for key in ["items", "additionalProperties"] {
+        if let Some(inner) = map.get_mut(key) {
+            drop_defaults(inner);
+        }
+    }
+}
+
+/// The kinds of a type that several versions share.
+fn merge_kinds(known: &mut Value, other: &Value) {
+    const KEY: &str = "x-kubernetes-group-version-kind";
+    let Some(Value::Array(kinds)) = known.get_mut(KEY) else {
+        return;
+    };
+    for kind in items(&other[KEY]) {
+        if !kinds.contains(kind) {
+            kinds.push(kind.clone());
+        }
+    }
+}
