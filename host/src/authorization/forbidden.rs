@@ -100,7 +100,7 @@ mod tests {
             is_resource_request: true,
             verb: "patch".into(),
             group: "g.example.com".into(),
-            resource: "widgets".into(),
+            resource: "anchors".into(),
             name: name.into(),
             namespace: namespace.into(),
             subresource: subresource.into(),
@@ -115,7 +115,7 @@ mod tests {
             &request("w", "team", "status"),
             "",
             expect![[
-                r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"widgets.g.example.com \"w\" is forbidden: User \"jane\" cannot patch resource \"widgets/status\" in API group \"g.example.com\" in the namespace \"team\"","reason":"Forbidden","details":{"name":"w","group":"g.example.com","kind":"widgets"},"code":403}"#
+                r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"anchors.g.example.com \"w\" is forbidden: User \"jane\" cannot patch resource \"anchors/status\" in API group \"g.example.com\" in the namespace \"team\"","reason":"Forbidden","details":{"name":"w","group":"g.example.com","kind":"anchors"},"code":403}"#
             ]],
         );
     }
@@ -127,7 +127,7 @@ mod tests {
             &request("", "", ""),
             "no <policy> matched",
             expect![[
-                r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"widgets.g.example.com is forbidden: User \"jane\" cannot patch resource \"widgets\" in API group \"g.example.com\" at the cluster scope: no <policy> matched","reason":"Forbidden","details":{"group":"g.example.com","kind":"widgets"},"code":403}"#
+                r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"anchors.g.example.com is forbidden: User \"jane\" cannot patch resource \"anchors\" in API group \"g.example.com\" at the cluster scope: no <policy> matched","reason":"Forbidden","details":{"group":"g.example.com","kind":"anchors"},"code":403}"#
             ]],
         );
     }

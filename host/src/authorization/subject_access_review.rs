@@ -319,7 +319,7 @@ mod tests {
         RequestInfo {
             is_resource_request: true,
             verb: "get".into(),
-            resource: "widgets".into(),
+            resource: "anchors".into(),
             name: name.into(),
             ..RequestInfo::default()
         }
@@ -425,13 +425,13 @@ mod tests {
             group: "g.example.com".into(),
             version: "v1".into(),
             namespace: "team".into(),
-            resource: "widgets".into(),
+            resource: "anchors".into(),
             label_selector: "a=b".into(),
             field_selector: "metadata.name!=x".into(),
             ..RequestInfo::default()
         };
         let resource = serde_json::to_string(&review_of(&user, &request)).unwrap();
-        expect![[r#"{"extra":{"scopes":["a"]},"groups":["dev"],"resourceAttributes":{"fieldSelector":{"requirements":[{"key":"metadata.name","operator":"NotIn","values":["x"]}]},"group":"g.example.com","labelSelector":{"requirements":[{"key":"a","operator":"In","values":["b"]}]},"namespace":"team","resource":"widgets","verb":"list","version":"v1"},"uid":"7","user":"jane"}"#]].assert_eq(&resource);
+        expect![[r#"{"extra":{"scopes":["a"]},"groups":["dev"],"resourceAttributes":{"fieldSelector":{"requirements":[{"key":"metadata.name","operator":"NotIn","values":["x"]}]},"group":"g.example.com","labelSelector":{"requirements":[{"key":"a","operator":"In","values":["b"]}]},"namespace":"team","resource":"anchors","verb":"list","version":"v1"},"uid":"7","user":"jane"}"#]].assert_eq(&resource);
         let path = RequestInfo {
             verb: "get".into(),
             path: "/metrics".into(),

@@ -231,12 +231,12 @@ mod tests {
 
     #[test]
     fn refuses_in_the_words_of_kubernetes() {
-        let widgets = GroupResource {
+        let anchors = GroupResource {
             group: "g.example.com".into(),
-            resource: "widgets".into(),
+            resource: "anchors".into(),
         };
-        expect![[r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"widgets.g.example.com \"w\" is forbidden: unable to create new content in namespace a because it is being terminated","reason":"Forbidden","details":{"name":"w","group":"g.example.com","kind":"widgets","causes":[{"reason":"NamespaceTerminating","message":"namespace a is being terminated","field":"metadata.namespace"}]},"code":403}"#]]
-            .assert_eq(&serde_json::to_string(&terminating("a", &widgets, "w")).unwrap_or_default());
+        expect![[r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"anchors.g.example.com \"w\" is forbidden: unable to create new content in namespace a because it is being terminated","reason":"Forbidden","details":{"name":"w","group":"g.example.com","kind":"anchors","causes":[{"reason":"NamespaceTerminating","message":"namespace a is being terminated","field":"metadata.namespace"}]},"code":403}"#]]
+            .assert_eq(&serde_json::to_string(&terminating("a", &anchors, "w")).unwrap_or_default());
         expect![[r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"namespaces \"a\" not found","reason":"NotFound","details":{"name":"a","kind":"namespaces"},"code":404}"#]]
             .assert_eq(&serde_json::to_string(&missing("a")).unwrap_or_default());
     }

@@ -10,12 +10,12 @@ use crate::registry::definition::{
 };
 use crate::registry::schema::Schema;
 
-/// As k8s.io/sample-apiserver serves them: flunders in two versions, fischers in one and for the cluster.
-pub(super) fn wardle() -> Vec<ResourceDefinition> {
-    let flunder = |reference: Value| {
+/// As k8s.io/sample-apiserver serves them: cargos in two versions, barges in one and for the cluster.
+pub(super) fn yard() -> Vec<ResourceDefinition> {
+    let cargo = |reference: Value| {
         json!({
             "type": "object",
-            "description": "Flunder is an example type with a spec and a status.",
+            "description": "Cargo is an example type with a spec and a status.",
             "properties": {
                 "spec": {"type": "object", "default": {}, "properties": reference},
                 "status": {"type": "object", "default": {}},
@@ -23,16 +23,16 @@ pub(super) fn wardle() -> Vec<ResourceDefinition> {
         })
     };
     let alpha =
-        flunder(json!({"reference": {"type": "string"}, "referenceType": {"type": "string"}}));
-    let beta = flunder(json!({
-        "flunderReference": {"type": "string"},
-        "fischerReference": {"type": "string"},
+        cargo(json!({"reference": {"type": "string"}, "referenceType": {"type": "string"}}));
+    let beta = cargo(json!({
+        "cargoReference": {"type": "string"},
+        "bargeReference": {"type": "string"},
         "referenceType": {"type": "string"},
     }));
-    let fischer = json!({
+    let barge = json!({
         "type": "object",
         "properties": {
-            "disallowedFlunders": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "atomic"},
+            "disallowedCargos": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "atomic"},
         },
     });
     vec![
@@ -41,21 +41,21 @@ pub(super) fn wardle() -> Vec<ResourceDefinition> {
                 version("v1alpha1", &alpha, true),
                 version("v1beta1", &beta, false),
             ],
-            ..definition("wardle.example.com", "Flunder", ObjectModel::Typed)
+            ..definition("yard.example.com", "Cargo", ObjectModel::Typed)
         },
         ResourceDefinition {
             scope: Scope::Cluster,
-            versions: vec![version("v1alpha1", &fischer, true)],
-            ..definition("wardle.example.com", "Fischer", ObjectModel::Typed)
+            versions: vec![version("v1alpha1", &barge, true)],
+            ..definition("yard.example.com", "Barge", ObjectModel::Typed)
         },
     ]
 }
 
 /// As a CustomResourceDefinition with most of what schemas can say.
-pub(super) fn widgets() -> ResourceDefinition {
+pub(super) fn anchors() -> ResourceDefinition {
     let schema = json!({
         "type": "object",
-        "description": "A Widget.",
+        "description": "A Anchor.",
         "properties": {
             "spec": {
                 "type": "object",
@@ -89,7 +89,7 @@ pub(super) fn widgets() -> ResourceDefinition {
     version.selectable_fields = vec![SelectableField {
         json_path: ".spec.size".into(),
     }];
-    let mut definition = definition("oracle.example.com", "Widget", ObjectModel::Custom);
+    let mut definition = definition("pier.example.com", "Anchor", ObjectModel::Custom);
     definition.names.short_names = vec!["wd".into()];
     definition.names.categories = vec!["all".into()];
     definition.versions = vec![version];

@@ -200,7 +200,7 @@ fn names(fields: &mut Fields) -> Result<Names> {
         }
     }
     for (field, value) in [("kind", &read.kind), ("listKind", &read.list_kind)] {
-        // Kinds are checked in lower case; `WidgetList` is a name for a type.
+        // Kinds are checked in lower case; `AnchorList` is a name for a type.
         check_label(&value.to_ascii_lowercase()).map_err(|it| names.error(field, it))?;
     }
     if read.kind == read.list_kind {

@@ -19,7 +19,7 @@ use super::watch_cache::{Attributes, CacheEvent, Indexer, WatchCache};
 use super::*;
 use crate::api::Object;
 
-pub(super) const PREFIX: &str = "objects/g/widgets/";
+pub(super) const PREFIX: &str = "objects/g/anchors/";
 
 /// The engine under test, and where its objects are read: from itself or from a cache.
 pub(super) struct Subject {
@@ -90,7 +90,7 @@ pub(super) fn key(name: &str) -> Key {
 pub(super) fn record(name: &str, color: &str) -> Record {
     let (namespace, name) = name.split_once('/').unwrap();
     let object = json!({
-        "apiVersion": "g/v1", "kind": "Widget",
+        "apiVersion": "g/v1", "kind": "Anchor",
         "metadata": {"name": name, "namespace": namespace},
         "spec": {"color": color},
     });

@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
 
-    const PREFIX: &str = "objects/g/widgets/default/";
+    const PREFIX: &str = "objects/g/anchors/default/";
 
     /// Decodes a token and shows what its client would meet.
     #[track_caller]
@@ -176,7 +176,7 @@ mod tests {
         let token = ContinueToken::after(&format!("{PREFIX}a"), None);
         check(
             &token.encode(PREFIX),
-            expect![[r#"from "objects/g/widgets/default/a\0" at None"#]],
+            expect![[r#"from "objects/g/anchors/default/a\0" at None"#]],
         );
     }
 
@@ -228,7 +228,7 @@ mod tests {
         );
         check_json(
             r#"{"v":"meta.k8s.io/v1","rv":41,"start":"/a"}"#,
-            expect![[r#"from "objects/g/widgets/default/a" at Some(Revision(41))"#]],
+            expect![[r#"from "objects/g/anchors/default/a" at Some(Revision(41))"#]],
         );
     }
 }

@@ -5,13 +5,13 @@ use http::{HeaderValue, header};
 use http_body_util::BodyExt;
 
 use super::*;
-use crate::endpoints::testing::{wardle, widgets};
+use crate::endpoints::testing::{anchors, yard};
 
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 fn documents() -> Documents {
-    let mut definitions = wardle();
-    definitions.push(widgets());
+    let mut definitions = yard();
+    definitions.push(anchors());
     Documents::build(definitions.iter())
 }
 
@@ -57,10 +57,10 @@ fn lists_groups_with_the_preferred_version_first() {
         200
         content-type: application/json
         cache-control: no-cache, private
-        {"apiVersion":"v1","groups":[{"name":"oracle.example.com","preferredVersion":{"groupVersion":"oracle.example.com/v1","version":"v1"},"serverAddressByClientCIDRs":[{"clientCIDR":"0.0.0.0/0","serverAddress":""}],"versions":[{"groupVersion":"oracle.example.com/v1","version":"v1"}]},{"name":"wardle.example.com","preferredVersion":{"groupVersion":"wardle.example.com/v1beta1","version":"v1beta1"},"serverAddressByClientCIDRs":[{"clientCIDR":"0.0.0.0/0","serverAddress":""}],"versions":[{"groupVersion":"wardle.example.com/v1beta1","version":"v1beta1"},{"groupVersion":"wardle.example.com/v1alpha1","version":"v1alpha1"}]}],"kind":"APIGroupList"}"#]],
+        {"apiVersion":"v1","groups":[{"name":"pier.example.com","preferredVersion":{"groupVersion":"pier.example.com/v1","version":"v1"},"serverAddressByClientCIDRs":[{"clientCIDR":"0.0.0.0/0","serverAddress":""}],"versions":[{"groupVersion":"pier.example.com/v1","version":"v1"}]},{"name":"yard.example.com","preferredVersion":{"groupVersion":"yard.example.com/v1beta1","version":"v1beta1"},"serverAddressByClientCIDRs":[{"clientCIDR":"0.0.0.0/0","serverAddress":""}],"versions":[{"groupVersion":"yard.example.com/v1beta1","version":"v1beta1"},{"groupVersion":"yard.example.com/v1alpha1","version":"v1alpha1"}]}],"kind":"APIGroupList"}"#]],
     );
     check(
-        get("/apis/wardle.example.com/?pretty=1", &[]),
+        get("/apis/yard.example.com/?pretty=1", &[]),
         expect![[r#"
             200
             content-type: application/json
@@ -68,18 +68,18 @@ fn lists_groups_with_the_preferred_version_first() {
             {
               "apiVersion": "v1",
               "kind": "APIGroup",
-              "name": "wardle.example.com",
+              "name": "yard.example.com",
               "preferredVersion": {
-                "groupVersion": "wardle.example.com/v1beta1",
+                "groupVersion": "yard.example.com/v1beta1",
                 "version": "v1beta1"
               },
               "versions": [
                 {
-                  "groupVersion": "wardle.example.com/v1beta1",
+                  "groupVersion": "yard.example.com/v1beta1",
                   "version": "v1beta1"
                 },
                 {
-                  "groupVersion": "wardle.example.com/v1alpha1",
+                  "groupVersion": "yard.example.com/v1alpha1",
                   "version": "v1alpha1"
                 }
               ]
@@ -91,28 +91,28 @@ fn lists_groups_with_the_preferred_version_first() {
 #[test]
 fn lists_resources_as_servers_of_their_kind_do() {
     check(
-        get("/apis/wardle.example.com/v1alpha1", &[]),
+        get("/apis/yard.example.com/v1alpha1", &[]),
         expect![[r#"
-        200
-        content-type: application/json
-        cache-control: no-cache, private
-        {"apiVersion":"v1","groupVersion":"wardle.example.com/v1alpha1","kind":"APIResourceList","resources":[{"kind":"Fischer","name":"fischers","namespaced":false,"singularName":"fischer","storageVersionHash":"YS5qRiSxzNM=","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]},{"kind":"Flunder","name":"flunders","namespaced":true,"singularName":"flunder","storageVersionHash":"UHqNx5H3K7A=","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]}]}"#]],
+            200
+            content-type: application/json
+            cache-control: no-cache, private
+            {"apiVersion":"v1","groupVersion":"yard.example.com/v1alpha1","kind":"APIResourceList","resources":[{"kind":"Barge","name":"barges","namespaced":false,"singularName":"barge","storageVersionHash":"mQLEkUnckVM=","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]},{"kind":"Cargo","name":"cargos","namespaced":true,"singularName":"cargo","storageVersionHash":"FzftEo+Iaag=","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]}]}"#]],
     );
     check(
-        get("/apis/wardle.example.com/v1beta1/", &[]),
+        get("/apis/yard.example.com/v1beta1/", &[]),
         expect![[r#"
-        200
-        content-type: application/json
-        cache-control: no-cache, private
-        {"apiVersion":"v1","groupVersion":"wardle.example.com/v1beta1","kind":"APIResourceList","resources":[{"kind":"Flunder","name":"flunders","namespaced":true,"singularName":"flunder","storageVersionHash":"UHqNx5H3K7A=","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]}]}"#]],
+            200
+            content-type: application/json
+            cache-control: no-cache, private
+            {"apiVersion":"v1","groupVersion":"yard.example.com/v1beta1","kind":"APIResourceList","resources":[{"kind":"Cargo","name":"cargos","namespaced":true,"singularName":"cargo","storageVersionHash":"FzftEo+Iaag=","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]}]}"#]],
     );
     check(
-        get("/apis/oracle.example.com/v1", &[]),
+        get("/apis/pier.example.com/v1", &[]),
         expect![[r#"
-        200
-        content-type: application/json
-        cache-control: no-cache, private
-        {"apiVersion":"v1","groupVersion":"oracle.example.com/v1","kind":"APIResourceList","resources":[{"categories":["all"],"kind":"Widget","name":"widgets","namespaced":true,"shortNames":["wd"],"singularName":"widget","storageVersionHash":"YnNPPLY+sPQ=","verbs":["delete","deletecollection","get","list","patch","create","update","watch"]},{"kind":"Widget","name":"widgets/status","namespaced":true,"singularName":"","verbs":["get","patch","update"]}]}"#]],
+            200
+            content-type: application/json
+            cache-control: no-cache, private
+            {"apiVersion":"v1","groupVersion":"pier.example.com/v1","kind":"APIResourceList","resources":[{"categories":["all"],"kind":"Anchor","name":"anchors","namespaced":true,"shortNames":["wd"],"singularName":"anchor","storageVersionHash":"lMLo4iV4pvE=","verbs":["delete","deletecollection","get","list","patch","create","update","watch"]},{"kind":"Anchor","name":"anchors/status","namespaced":true,"singularName":"","verbs":["get","patch","update"]}]}"#]],
     );
 }
 
@@ -125,7 +125,7 @@ fn tells_everything_at_once_to_those_who_ask() {
         content-type: application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList
         cache-control: public
         vary: Accept
-        {"apiVersion":"apidiscovery.k8s.io/v2","items":[{"metadata":{"name":"oracle.example.com"},"versions":[{"freshness":"Current","resources":[{"categories":["all"],"resource":"widgets","responseKind":{"group":"oracle.example.com","kind":"Widget","version":"v1"},"scope":"Namespaced","shortNames":["wd"],"singularResource":"widget","subresources":[{"responseKind":{"group":"oracle.example.com","kind":"Widget","version":"v1"},"subresource":"status","verbs":["get","patch","update"]}],"verbs":["delete","deletecollection","get","list","patch","create","update","watch"]}],"version":"v1"}]},{"metadata":{"name":"wardle.example.com"},"versions":[{"freshness":"Current","resources":[{"resource":"flunders","responseKind":{"group":"","kind":"Flunder","version":""},"scope":"Namespaced","singularResource":"flunder","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]}],"version":"v1beta1"},{"freshness":"Current","resources":[{"resource":"fischers","responseKind":{"group":"","kind":"Fischer","version":""},"scope":"Cluster","singularResource":"fischer","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]},{"resource":"flunders","responseKind":{"group":"","kind":"Flunder","version":""},"scope":"Namespaced","singularResource":"flunder","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]}],"version":"v1alpha1"}]}],"kind":"APIGroupDiscoveryList","metadata":{}}"#]],
+        {"apiVersion":"apidiscovery.k8s.io/v2","items":[{"metadata":{"name":"pier.example.com"},"versions":[{"freshness":"Current","resources":[{"categories":["all"],"resource":"anchors","responseKind":{"group":"pier.example.com","kind":"Anchor","version":"v1"},"scope":"Namespaced","shortNames":["wd"],"singularResource":"anchor","subresources":[{"responseKind":{"group":"pier.example.com","kind":"Anchor","version":"v1"},"subresource":"status","verbs":["get","patch","update"]}],"verbs":["delete","deletecollection","get","list","patch","create","update","watch"]}],"version":"v1"}]},{"metadata":{"name":"yard.example.com"},"versions":[{"freshness":"Current","resources":[{"resource":"cargos","responseKind":{"group":"","kind":"Cargo","version":""},"scope":"Namespaced","singularResource":"cargo","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]}],"version":"v1beta1"},{"freshness":"Current","resources":[{"resource":"barges","responseKind":{"group":"","kind":"Barge","version":""},"scope":"Cluster","singularResource":"barge","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]},{"resource":"cargos","responseKind":{"group":"","kind":"Cargo","version":""},"scope":"Namespaced","singularResource":"cargo","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]}],"version":"v1alpha1"}]}],"kind":"APIGroupDiscoveryList","metadata":{}}"#]],
     );
 }
 
@@ -139,7 +139,7 @@ fn falls_through_to_a_form_that_there_is() {
     let both = format!("{AGGREGATED},application/json");
     assert_eq!(content_type("/apis", &both), AGGREGATED);
     assert_eq!(
-        content_type("/apis/wardle.example.com", &both),
+        content_type("/apis/yard.example.com", &both),
         "application/json"
     );
     let profile = AGGREGATED.replace("v=v2", "v=v2;profile=nopeer");
@@ -198,27 +198,29 @@ fn names_its_paths_to_those_who_are_lost() {
     check(
         get("/", &[]),
         expect![[r#"
-        200
-        content-type: application/json
-        cache-control: no-cache, private
-        {
-          "paths": [
-            "/apis",
-            "/apis/oracle.example.com",
-            "/apis/oracle.example.com/v1",
-            "/apis/wardle.example.com",
-            "/apis/wardle.example.com/v1alpha1",
-            "/apis/wardle.example.com/v1beta1",
-            "/healthz",
-            "/healthz/ping",
-            "/livez",
-            "/livez/ping",
-            "/metrics",
-            "/readyz",
-            "/readyz/ping",
-            "/version"
-          ]
-        }"#]],
+            200
+            content-type: application/json
+            cache-control: no-cache, private
+            {
+              "paths": [
+                "/apis",
+                "/apis/pier.example.com",
+                "/apis/pier.example.com/v1",
+                "/apis/yard.example.com",
+                "/apis/yard.example.com/v1alpha1",
+                "/apis/yard.example.com/v1beta1",
+                "/healthz",
+                "/healthz/ping",
+                "/livez",
+                "/livez/ping",
+                "/metrics",
+                "/openapi/v2",
+                "/openapi/v3",
+                "/readyz",
+                "/readyz/ping",
+                "/version"
+              ]
+            }"#]],
     );
     assert_eq!(documents().not_found().status(), 404);
 }
@@ -230,8 +232,8 @@ fn knows_nothing_of_other_paths() {
         "/nope",
         "/api",
         "/apis/nope",
-        "/apis/wardle.example.com/v9",
-        "/apis/wardle.example.com/v1alpha1/flunders",
+        "/apis/yard.example.com/v9",
+        "/apis/yard.example.com/v1alpha1/cargos",
     ] {
         let uri = path.parse().expect("a path");
         assert!(

@@ -18,7 +18,7 @@ static KNOWN: LazyLock<Map<String, Value>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("meta.json")).expect("tests read the same file")
 });
 
-/// Name of a kind's schema: `com.example.wardle.v1.Flunder`.
+/// Name of a kind's schema: `com.example.yard.v1.Cargo`.
 pub(super) fn name(definition: &ResourceDefinition, version: &str, kind: &str) -> String {
     let mut parts: Vec<&str> = definition.group.split('.').rev().collect();
     parts.extend([version, kind]);

@@ -385,7 +385,7 @@ fn content(media_types: &[&str], schema: &str) -> Map<String, Value> {
     content.collect()
 }
 
-/// `wardle.example.com` as `WardleExampleCom`, the way ids of operations are made.
+/// `yard.example.com` as `YardExampleCom`, the way ids of operations are made.
 fn camel(name: &str) -> String {
     name.split(['.', '-'])
         .map(|part| match part.split_at_checked(1) {
@@ -395,7 +395,7 @@ fn camel(name: &str) -> String {
         .collect()
 }
 
-/// `wardle.example.com` as `wardleExampleCom`.
+/// `yard.example.com` as `yardExampleCom`.
 fn tag(group: &str) -> String {
     let camel = camel(group);
     match camel.split_at_checked(1) {

@@ -3,11 +3,11 @@ use prost::Message;
 
 use super::*;
 use crate::endpoints::discovery::groups;
-use crate::endpoints::testing::{wardle, widgets};
+use crate::endpoints::testing::{anchors, yard};
 
 fn built() -> OpenApi {
-    let mut definitions = wardle();
-    definitions.push(widgets());
+    let mut definitions = yard();
+    definitions.push(anchors());
     OpenApi::build(&groups::by_group(definitions.iter()))
 }
 

@@ -74,32 +74,32 @@ async fn shows_custom_objects_as_they_are_stored() {
     it.put("n/a", "red").await;
     check(
         &it,
-        "v1/namespaces/n/widgets/a",
+        "v1/namespaces/n/anchors/a",
         "*/*",
-        expect![[r#"{"apiVersion":"g/v1","kind":"Widget","metadata":{"resourceVersion":"2","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}"#]],
+        expect![[r#"{"apiVersion":"g/v1","kind":"Anchor","metadata":{"resourceVersion":"2","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}"#]],
     )
     .await;
     check(
         &it,
-        "v2/namespaces/n/widgets",
+        "v2/namespaces/n/anchors",
         "*/*",
-        expect![[r#"{"kind":"WidgetList","apiVersion":"g/v2","metadata":{"continue":"","resourceVersion":"2"},"items":[{"apiVersion":"g/v2","kind":"Widget","metadata":{"resourceVersion":"2","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}]}"#]],
+        expect![[r#"{"kind":"AnchorList","apiVersion":"g/v2","metadata":{"continue":"","resourceVersion":"2"},"items":[{"apiVersion":"g/v2","kind":"Anchor","metadata":{"resourceVersion":"2","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}]}"#]],
     )
     .await;
     check(
         &it,
-        "v1/namespaces/none/widgets",
+        "v1/namespaces/none/anchors",
         "*/*",
-        expect![[r#"{"kind":"WidgetList","apiVersion":"g/v1","metadata":{"continue":"","resourceVersion":"2"},"items":[]}"#]],
+        expect![[r#"{"kind":"AnchorList","apiVersion":"g/v1","metadata":{"continue":"","resourceVersion":"2"},"items":[]}"#]],
     )
     .await;
     check(
         &it,
-        "v1/namespaces/n/widgets/a",
+        "v1/namespaces/n/anchors/a",
         "application/yaml",
         expect![[r#"
             apiVersion: g/v1
-            kind: Widget
+            kind: Anchor
             metadata:
               labels:
                 color: red
@@ -120,23 +120,23 @@ async fn items_of_typed_lists_have_no_type() {
     it.put("n/b", "red").await;
     check(
         &it,
-        "v1/widgets?limit=1",
+        "v1/anchors?limit=1",
         "*/*",
-        expect![[r#"{"kind":"WidgetList","apiVersion":"g/v1","metadata":{"continue":"eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6Mywic3RhcnQiOiJuL2FcdTAwMDAifQ","remainingItemCount":1,"resourceVersion":"3"},"items":[{"metadata":{"resourceVersion":"2","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}]}"#]],
+        expect![[r#"{"kind":"AnchorList","apiVersion":"g/v1","metadata":{"continue":"eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6Mywic3RhcnQiOiJuL2FcdTAwMDAifQ","remainingItemCount":1,"resourceVersion":"3"},"items":[{"metadata":{"resourceVersion":"2","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}]}"#]],
     )
     .await;
     check(
         &it,
-        "v1/namespaces/n/widgets/a",
+        "v1/namespaces/n/anchors/a",
         PARTIAL_LIST,
-        expect!["406 NotAcceptable: you requested PartialObjectMetadataList, but the requested object is not a list (*g.Widget)"],
+        expect!["406 NotAcceptable: you requested PartialObjectMetadataList, but the requested object is not a list (*g.Anchor)"],
     )
     .await;
     check(
         &it,
-        "v1/widgets",
+        "v1/anchors",
         PARTIAL,
-        expect!["406 NotAcceptable: you requested PartialObjectMetadata, but the requested object is a list (*g.WidgetList)"],
+        expect!["406 NotAcceptable: you requested PartialObjectMetadata, but the requested object is a list (*g.AnchorList)"],
     )
     .await;
 }
@@ -148,21 +148,21 @@ async fn cuts_metadata_out_of_objects_that_cannot_be_converted() {
     it.put("n/b", "red").await;
     check(
         &it,
-        "v2/widgets",
+        "v2/anchors",
         "*/*",
         expect!["500 InternalError: Internal error occurred: bad"],
     )
     .await;
     check(
         &it,
-        "v2/namespaces/n/widgets/a",
+        "v2/namespaces/n/anchors/a",
         PARTIAL,
         expect![[r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"2","labels":{"color":"bad"},"name":"a","namespace":"n"}}"#]],
     )
     .await;
     check(
         &it,
-        "v2/widgets",
+        "v2/anchors",
         PARTIAL_LIST,
         expect![[r#"{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"3"},"items":[{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"2","labels":{"color":"bad"},"name":"a","namespace":"n"}},{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"3","labels":{"color":"red"},"name":"b","namespace":"n"}}]}"#]],
     )
@@ -179,21 +179,21 @@ async fn shows_tables_with_the_metadata_of_their_objects() {
         assert_eq!(table["columnDefinitions"][1]["name"], "Created At");
         table["rows"].to_string()
     };
-    assert_eq!(rows("v1/widgets").await, "null");
+    assert_eq!(rows("v1/anchors").await, "null");
     it.put("n/a", "red").await;
     expect![[r#"[{"cells":["a",null],"object":{"apiVersion":"meta.k8s.io/v1","kind":"PartialObjectMetadata","metadata":{"labels":{"color":"red"},"name":"a","namespace":"n","resourceVersion":"2"}}}]"#]]
-        .assert_eq(&rows("v1/widgets").await);
+        .assert_eq(&rows("v1/anchors").await);
     expect![[r#"[{"cells":["a",null],"object":null}]"#]]
-        .assert_eq(&rows("v1/namespaces/n/widgets/a?includeObject=None").await);
+        .assert_eq(&rows("v1/namespaces/n/anchors/a?includeObject=None").await);
     check(
         &it,
-        "v1/widgets?includeObject=Nope",
+        "v1/anchors?includeObject=Nope",
         TABLE,
         expect!["400 BadRequest: Unable to convert to Table as requested: includeObject: Invalid value: \"Nope\": must be 'Metadata', 'Object', 'None', or empty"],
     )
     .await;
 
-    let path = "v1/widgets?watch=1&allowWatchBookmarks=true&includeObject=None";
+    let path = "v1/anchors?watch=1&allowWatchBookmarks=true&includeObject=None";
     let mut events = answer(&it, path, TABLE).await.expect("a watch").into_body();
     let first: serde_json::Value = serde_json::from_str(&next(&mut events).await).expect("JSON");
     assert!(first["object"]["columnDefinitions"].is_array());
@@ -210,7 +210,7 @@ async fn lists_metadata_as_protobuf() {
     it.put("n/a", "red").await;
     let accept =
         "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-    let answer = answer(&it, "v1/widgets", accept).await.expect("a list");
+    let answer = answer(&it, "v1/anchors", accept).await.expect("a list");
     assert_eq!(
         answer.headers()["content-type"],
         "application/vnd.kubernetes.protobuf"
@@ -231,7 +231,7 @@ async fn compresses_long_lists() {
     for at in 0..1500 {
         it.put(&format!("n/{at:04}"), "red").await;
     }
-    let answer = answer(&it, "v1/widgets", "*/*").await.expect("a list");
+    let answer = answer(&it, "v1/anchors", "*/*").await.expect("a list");
     assert_eq!(answer.headers()["content-encoding"], "gzip");
     assert_eq!(answer.headers()["vary"], "Accept-Encoding");
     let sent = body(answer).await;
@@ -244,21 +244,21 @@ async fn compresses_long_lists() {
 async fn watches_tell_the_end_of_the_state_and_what_follows() {
     let it = Fixture::of(ObjectModel::Typed).await;
     it.put("n/a", "red").await;
-    let path = "v1/widgets?watch=1&allowWatchBookmarks=true&sendInitialEvents=true\
+    let path = "v1/anchors?watch=1&allowWatchBookmarks=true&sendInitialEvents=true\
         &resourceVersionMatch=NotOlderThan";
     let mut events = answer(&it, path, "*/*").await.expect("a watch").into_body();
-    let added = r#"{"type":"ADDED","object":{"apiVersion":"g/v1","kind":"Widget","metadata":{"resourceVersion":"2","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}}"#;
+    let added = r#"{"type":"ADDED","object":{"apiVersion":"g/v1","kind":"Anchor","metadata":{"resourceVersion":"2","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}}"#;
     assert_eq!(next(&mut events).await, format!("{added}\n"));
     expect![[r#"
-        {"type":"BOOKMARK","object":{"apiVersion":"g/v1","kind":"Widget","metadata":{"annotations":{"k8s.io/initial-events-end":"true"},"resourceVersion":"2"},"status":{}}}
+        {"type":"BOOKMARK","object":{"apiVersion":"g/v1","kind":"Anchor","metadata":{"annotations":{"k8s.io/initial-events-end":"true"},"resourceVersion":"2"},"status":{}}}
     "#]]
     .assert_eq(&next(&mut events).await);
     it.put("n/b", "red").await;
     it.delete("n/a").await;
     // Both at once: they waited together.
     expect![[r#"
-        {"type":"ADDED","object":{"apiVersion":"g/v1","kind":"Widget","metadata":{"resourceVersion":"3","labels":{"color":"red"},"name":"b","namespace":"n"},"spec":{"color":"red"}}}
-        {"type":"DELETED","object":{"apiVersion":"g/v1","kind":"Widget","metadata":{"resourceVersion":"4","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}}
+        {"type":"ADDED","object":{"apiVersion":"g/v1","kind":"Anchor","metadata":{"resourceVersion":"3","labels":{"color":"red"},"name":"b","namespace":"n"},"spec":{"color":"red"}}}
+        {"type":"DELETED","object":{"apiVersion":"g/v1","kind":"Anchor","metadata":{"resourceVersion":"4","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}}
     "#]]
     .assert_eq(&next(&mut events).await);
     it.cache.close();
@@ -270,15 +270,15 @@ async fn watches_go_on_past_objects_that_cannot_be_converted() {
     let it = Fixture::new().await;
     it.put("n/a", "bad").await;
     it.put("n/b", "red").await;
-    let path = "v2/widgets?watch=1&resourceVersion=1";
+    let path = "v2/anchors?watch=1&resourceVersion=1";
     let mut events = answer(&it, path, "*/*").await.expect("a watch").into_body();
     expect![[r#"
-        {"type":"ADDED","object":{"apiVersion":"g/v2","kind":"Widget","metadata":{"resourceVersion":"3","labels":{"color":"red"},"name":"b","namespace":"n"},"spec":{"color":"red"}}}
+        {"type":"ADDED","object":{"apiVersion":"g/v2","kind":"Anchor","metadata":{"resourceVersion":"3","labels":{"color":"red"},"name":"b","namespace":"n"},"spec":{"color":"red"}}}
     "#]]
     .assert_eq(&next(&mut events).await);
     it.delete("n/a").await;
     expect![[r#"
-        {"type":"DELETED","object":{"apiVersion":"g/v2","kind":"Widget","metadata":{"resourceVersion":"4","labels":{"color":"bad"},"name":"a","namespace":"n"}}}
+        {"type":"DELETED","object":{"apiVersion":"g/v2","kind":"Anchor","metadata":{"resourceVersion":"4","labels":{"color":"bad"},"name":"a","namespace":"n"}}}
     "#]]
     .assert_eq(&next(&mut events).await);
 }
@@ -288,7 +288,7 @@ async fn watches_from_a_forgotten_revision_say_so_and_end() {
     use crate::storage::{Revision, Sink};
     let it = Fixture::unloaded(ObjectModel::Custom);
     it.cache.load(vec![], vec![], Revision(10), Revision(10));
-    let path = "v1/widgets?watch=1&resourceVersion=3";
+    let path = "v1/anchors?watch=1&resourceVersion=3";
     check(
         &it,
         path,
@@ -305,7 +305,7 @@ async fn watches_of_metadata_are_framed_as_protobuf() {
     let it = Fixture::new().await;
     it.put("n/a", "red").await;
     let accept = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-    let answer = answer(&it, "v1/widgets?watch=1", accept)
+    let answer = answer(&it, "v1/anchors?watch=1", accept)
         .await
         .expect("a watch");
     assert_eq!(
@@ -327,7 +327,7 @@ async fn watches_of_metadata_are_framed_as_protobuf() {
 #[tokio::test]
 async fn a_draining_server_ends_its_watches() {
     let it = Fixture::new().await;
-    let mut request = request(&it, "v1/widgets?watch=1&resourceVersion=1", "*/*");
+    let mut request = request(&it, "v1/anchors?watch=1&resourceVersion=1", "*/*");
     let (stop, draining) = tokio::sync::watch::channel(false);
     request.draining = draining;
     let mut events = watch::watch(&mut request)

@@ -4,7 +4,7 @@
 //! apiVersion: outrigger.dev/v1alpha1
 //! kind: Plugin
 //! metadata:
-//!   name: wardle            # of wardle.wasm
+//!   name: yard            # of yard.wasm
 //! spec:
 //!   settings: {color: blue} # any object; the plugin reads it as JSON
 //!   limits:
@@ -265,12 +265,12 @@ mod tests {
     #[test]
     fn serves_a_definition_by_its_name() {
         let text = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n\
-            metadata: {name: widgets.example.com}\n\
-            spec: {group: example.com, scope: Cluster, names: {plural: widgets, kind: Widget}, \
+            metadata: {name: anchors.example.com}\n\
+            spec: {group: example.com, scope: Cluster, names: {plural: anchors, kind: Anchor}, \
             versions: [{name: v1, served: true, storage: true}]}\n";
         let document = Document::read(text).expect("a definition");
         let plugin = document.plugin.expect("it serves");
-        assert_eq!(plugin.name, "widgets.example.com");
+        assert_eq!(plugin.name, "anchors.example.com");
         assert!(!plugin.resources[0].definition.is_namespaced());
     }
 

@@ -3,10 +3,10 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn widget() -> Value {
+fn anchor() -> Value {
     json!({
         "group": "example.com",
-        "names": {"plural": "widgets", "kind": "Widget"},
+        "names": {"plural": "anchors", "kind": "Anchor"},
         "versions": [{"name": "v1"}],
     })
 }
@@ -14,7 +14,7 @@ fn widget() -> Value {
 /// Puts a value at a JSON pointer of a good resource, and shows what the manifest's author is told.
 #[track_caller]
 fn check(pointer: &str, value: Value, shown: &Expect) {
-    let mut resource = widget();
+    let mut resource = anchor();
     let (parent, field) = pointer.rsplit_once('/').expect("a pointer");
     resource
         .pointer_mut(parent)
@@ -31,11 +31,11 @@ fn check(pointer: &str, value: Value, shown: &Expect) {
 
 #[test]
 fn completes_what_is_left_out() {
-    let manifest = json!({"resources": [widget()]}).to_string();
+    let manifest = json!({"resources": [anchor()]}).to_string();
     let definitions = parse(&manifest, Exports::default()).expect("a manifest");
     let definition = &definitions[0];
-    assert_eq!(definition.names.singular, "widget");
-    assert_eq!(definition.names.list_kind, "WidgetList");
+    assert_eq!(definition.names.singular, "anchor");
+    assert_eq!(definition.names.list_kind, "AnchorList");
     assert_eq!(definition.scope, Scope::Namespaced);
     assert_eq!(definition.name_rule, NameRule::DnsSubdomain);
     assert_eq!(definition.object_model, ObjectModel::Custom);
@@ -46,13 +46,13 @@ fn completes_what_is_left_out() {
 
 #[test]
 fn warns_of_deprecated_versions_in_the_usual_words() {
-    let mut resource = widget();
+    let mut resource = anchor();
     resource["versions"][0]["deprecated"] = json!(true);
     let manifest = json!({"resources": [resource]}).to_string();
     let definitions = parse(&manifest, Exports::default()).expect("a manifest");
     assert_eq!(
         definitions[0].versions[0].deprecation_warning.as_deref(),
-        Some("example.com/v1 Widget is deprecated")
+        Some("example.com/v1 Anchor is deprecated")
     );
 }
 
@@ -73,9 +73,9 @@ fn names_the_field_that_is_wrong() {
     );
     check(
         "/names/plural",
-        json!("Widgets"),
+        json!("Anchors"),
         &expect![[
-            r#"resources[0].names.plural: "Widgets" is no name: a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"#
+            r#"resources[0].names.plural: "Anchors" is no name: a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"#
         ]],
     );
     check(
@@ -142,7 +142,7 @@ fn checks_versions() {
 #[test]
 fn protects_the_groups_of_kubernetes() {
     for group in ["apps", "k8s.io", "x.k8s.io", "kubernetes.io"] {
-        let mut resource = widget();
+        let mut resource = anchor();
         resource["group"] = json!(group);
         let mut manifest = json!({"resources": [resource]});
         let error = parse(&manifest.to_string(), Exports::default()).expect_err("protected");
@@ -155,27 +155,27 @@ fn protects_the_groups_of_kubernetes() {
 
 #[test]
 fn refuses_two_resources_of_one_name() {
-    let manifest = json!({"resources": [widget(), widget()]}).to_string();
+    let manifest = json!({"resources": [anchor(), anchor()]}).to_string();
     expect![
-        "resources[1].names: widgets.example.com has the plural or kind of widgets.example.com before it: rename one"
+        "resources[1].names: anchors.example.com has the plural or kind of anchors.example.com before it: rename one"
     ]
     .assert_eq(&parse(&manifest, Exports::default()).expect_err("taken"));
 }
 
 #[test]
 fn reads_a_custom_resource_definition() {
-    let mut spec = widget();
+    let mut spec = anchor();
     spec["scope"] = json!("Namespaced");
     spec["conversion"] = json!({"strategy": "None"});
     let mut document = json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": "widgets.example.com"},
+        "metadata": {"name": "anchors.example.com"},
         "spec": spec,
     });
     let definition = custom_resource_definition(document.clone()).expect("a definition");
-    assert_eq!(definition.names.kind, "Widget");
-    document["metadata"]["name"] = json!("widget.example.com");
-    expect![[r#"metadata.name: must be spec.names.plural+"."+spec.group, "widgets.example.com""#]]
+    assert_eq!(definition.names.kind, "Anchor");
+    document["metadata"]["name"] = json!("anchor.example.com");
+    expect![[r#"metadata.name: must be spec.names.plural+"."+spec.group, "anchors.example.com""#]]
         .assert_eq(&custom_resource_definition(document).expect_err("another name"));
 }

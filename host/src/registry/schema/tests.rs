@@ -30,7 +30,7 @@ fn check(schema: &Schema, spec: Value, expected: Expect) {
     expected.assert_eq(&show(&schema.validate(&object(spec))));
 }
 
-fn widget() -> Schema {
+fn anchor() -> Schema {
     compile(&json!({
         "type": "object",
         "required": ["size"],
@@ -76,7 +76,7 @@ fn widget() -> Schema {
 
 #[test]
 fn valid_objects_have_no_errors() {
-    let schema = widget();
+    let schema = anchor();
     check(
         &schema,
         json!({
@@ -96,7 +96,7 @@ fn valid_objects_have_no_errors() {
 
 #[test]
 fn types_and_values_are_told_in_upstreams_words() {
-    let schema = widget();
+    let schema = anchor();
     check(
         &schema,
         json!({}),
@@ -180,7 +180,7 @@ fn types_and_values_are_told_in_upstreams_words() {
 
 #[test]
 fn logic_tells_of_the_best_alternative() {
-    let schema = widget();
+    let schema = anchor();
     check(
         &schema,
         json!({"size": 1, "choice": {"a": 1, "b": 2}}),
@@ -228,7 +228,7 @@ fn logic_tells_of_the_best_alternative() {
 
 #[test]
 fn sets_maps_and_embedded_resources_are_checked() {
-    let schema = widget();
+    let schema = anchor();
     check(
         &schema,
         json!({"size": 1, "parts": [{"name": "a"}, {"name": "a"}]}),
@@ -250,7 +250,7 @@ fn sets_maps_and_embedded_resources_are_checked() {
 
 #[test]
 fn fields_outside_the_schema_are_removed_and_told() {
-    let schema = widget();
+    let schema = anchor();
     let mut object = object(json!({
         "size": 1, "nope": 1, "parts": [{"name": "a", "x": {"y": 1}}], "limits": {"a": 1},
         "free": {"any": {"thing": 1}, "known": {"x": "1", "z": 1}},
@@ -282,7 +282,7 @@ fn fields_outside_the_schema_are_removed_and_told() {
 
 #[test]
 fn defaults_fill_in_and_useless_nulls_go() {
-    let schema = widget();
+    let schema = anchor();
     let mut object = object(json!({
         "size": 1, "color": null, "maybe": null, "code": null, "parts": [{"name": "a"}], "nested": null,
     }));

@@ -59,7 +59,7 @@ impl Setup {
             prefix: PREFIX.into(),
             is_namespaced: true,
             api_version: "g/v1".into(),
-            kind: "Widget".into(),
+            kind: "Anchor".into(),
             has_generation: true,
             changes,
         };
@@ -135,10 +135,10 @@ fn write(name: &str, object: &Object, expected: Expected) -> Write {
 }
 
 /// As the registry prepares an object for its creation.
-fn new_widget(name: &str, color: &str) -> Write {
+fn new_anchor(name: &str, color: &str) -> Write {
     let (namespace, short) = name.split_once('/').unwrap();
     let object = json!({
-        "apiVersion": "g/v1", "kind": "Widget",
+        "apiVersion": "g/v1", "kind": "Anchor",
         "metadata": {"name": short, "namespace": namespace, "uid": "uid-new", "generation": 1,
                      "creationTimestamp": "1970-01-01T00:00:00Z", "managedFields": [{}]},
         "spec": {"color": color},
@@ -171,7 +171,7 @@ async fn a_get_brings_the_object_up_to_date() {
     setup.shelf.put("a/x", "red");
     setup.refresh(Some("x")).await.unwrap();
     let cached = setup.cache.get(&key("a/x")).unwrap();
-    expect![[r#"{"apiVersion":"g/v1","kind":"Widget","metadata":{"resourceVersion":"2","creationTimestamp":"1970-01-01T00:00:00Z","generation":1,"name":"x","namespace":"a","uid":"uid-1"},"spec":{"color":"red"}}"#]]
+    expect![[r#"{"apiVersion":"g/v1","kind":"Anchor","metadata":{"resourceVersion":"2","creationTimestamp":"1970-01-01T00:00:00Z","generation":1,"name":"x","namespace":"a","uid":"uid-1"},"spec":{"color":"red"}}"#]]
         .assert_eq(std::str::from_utf8(&cached.bytes).unwrap());
     assert_eq!(
         setup.refresh(Some("x")).await.unwrap(),
@@ -219,7 +219,7 @@ async fn a_list_brings_its_namespace_up_to_date() {
 #[tokio::test]
 async fn a_write_goes_through_the_backend() {
     let setup = Setup::new().await;
-    setup.commit(new_widget("a/x", "red")).await.unwrap();
+    setup.commit(new_anchor("a/x", "red")).await.unwrap();
     setup.check(expect![[
         r#"a/x {"color":"red","shelf":"top"} uid-new generation 1 at 2"#
     ]]);
@@ -248,7 +248,7 @@ async fn a_write_goes_through_the_backend() {
 async fn refuses_to_create_what_only_the_backend_has() {
     let setup = Setup::new().await;
     setup.shelf.put("a/x", "red");
-    let refused = setup.commit(new_widget("a/x", "blue")).await;
+    let refused = setup.commit(new_anchor("a/x", "blue")).await;
     assert!(matches!(refused, Err(StorageError::Exists { .. })));
     setup.check(expect![[r#"a/x {"color":"red"} uid-1 generation 1 at 2"#]]);
 }
@@ -256,7 +256,7 @@ async fn refuses_to_create_what_only_the_backend_has() {
 #[tokio::test]
 async fn a_stale_revision_does_not_reach_the_backend() {
     let setup = Setup::new().await;
-    setup.commit(new_widget("a/x", "red")).await.unwrap();
+    setup.commit(new_anchor("a/x", "red")).await.unwrap();
     let stale = setup.edit("a/x", |it| set_color(it, "stale"));
     let update = setup.edit("a/x", |it| set_color(it, "blue"));
     setup.commit(update).await.unwrap();
@@ -276,7 +276,7 @@ async fn a_stale_revision_does_not_reach_the_backend() {
 #[tokio::test]
 async fn a_conflict_of_the_backend_refreshes_the_row() {
     let setup = Setup::new().await;
-    setup.commit(new_widget("a/x", "red")).await.unwrap();
+    setup.commit(new_anchor("a/x", "red")).await.unwrap();
     let update = setup.edit("a/x", |it| set_color(it, "mine"));
     setup.shelf.put("a/x", "theirs");
     let refused = setup.commit(update).await;
@@ -301,8 +301,8 @@ async fn a_conflict_of_the_backend_refreshes_the_row() {
 #[tokio::test]
 async fn what_the_backend_has_lost_is_gone() {
     let setup = Setup::new().await;
-    setup.commit(new_widget("a/x", "red")).await.unwrap();
-    setup.commit(new_widget("a/y", "red")).await.unwrap();
+    setup.commit(new_anchor("a/x", "red")).await.unwrap();
+    setup.commit(new_anchor("a/y", "red")).await.unwrap();
     setup.shelf.take("a/x");
     setup.shelf.take("a/y");
     let update = setup.edit("a/x", |it| set_color(it, "blue"));
@@ -322,7 +322,7 @@ async fn what_the_backend_has_lost_is_gone() {
 #[tokio::test]
 async fn finalizers_are_the_hosts() {
     let setup = Setup::new().await;
-    setup.commit(new_widget("a/x", "red")).await.unwrap();
+    setup.commit(new_anchor("a/x", "red")).await.unwrap();
     setup.shelf.calls();
     setup.shelf.state.lock().unwrap().is_broken = true;
     let add = setup.edit("a/x", |it| {
@@ -347,7 +347,7 @@ async fn a_refusal_of_the_backend_is_the_answer() {
     let setup = Setup::new().await;
     setup.shelf.state.lock().unwrap().is_broken = true;
     for result in [
-        setup.commit(new_widget("a/x", "red")).await,
+        setup.commit(new_anchor("a/x", "red")).await,
         setup.refresh(Some("x")).await,
         setup.refresh(None).await,
     ] {
@@ -365,7 +365,7 @@ async fn a_backend_without_versions_is_compared_by_content() {
         ..Shelf::default()
     };
     let setup = Setup::with(shelf, Changes::Unwatched).await;
-    setup.commit(new_widget("a/x", "red")).await.unwrap();
+    setup.commit(new_anchor("a/x", "red")).await.unwrap();
     let mine = setup.edit("a/x", |it| set_color(it, "mine"));
     setup.shelf.put("a/x", "theirs");
     setup.shelf.calls();
@@ -405,7 +405,7 @@ async fn a_slow_list_does_not_undo_a_write() {
         ..Shelf::default()
     };
     let setup = Arc::new(Setup::with(shelf, Changes::Unwatched).await);
-    setup.commit(new_widget("a/x", "red")).await.unwrap();
+    setup.commit(new_anchor("a/x", "red")).await.unwrap();
     setup.shelf.put("a/x", "theirs");
     let listing = tokio::spawn({
         let setup = Arc::clone(&setup);
@@ -416,7 +416,7 @@ async fn a_slow_list_does_not_undo_a_write() {
     setup.refresh(Some("x")).await.unwrap();
     let update = setup.edit("a/x", |it| set_color(it, "blue"));
     setup.commit(update).await.unwrap();
-    setup.commit(new_widget("a/y", "red")).await.unwrap();
+    setup.commit(new_anchor("a/y", "red")).await.unwrap();
     go_on.notify_one();
     listing.await.unwrap().unwrap();
     setup.check(expect![[r#"

@@ -12,7 +12,7 @@ use super::ring::Window;
 use super::*;
 use crate::api::Object;
 
-const PREFIX: &str = "objects/g/widgets/";
+const PREFIX: &str = "objects/g/anchors/";
 
 /// Finds the metadata as the registry's indexer does, and counts how often it is asked.
 #[derive(Default)]
@@ -87,7 +87,7 @@ impl Engine {
 fn record(name: &str, color: &str) -> Record {
     let (namespace, name) = name.split_once('/').expect("namespace/name");
     let object = json!({
-        "apiVersion": "g/v1", "kind": "Widget",
+        "apiVersion": "g/v1", "kind": "Anchor",
         "metadata": {"name": name, "namespace": namespace},
         "spec": {"color": color},
     });
@@ -141,7 +141,7 @@ fn splices_the_version_and_cuts_the_metadata_out() {
     engine.commit(&[("default/a", Some("red"))]);
     let object = engine
         .cache
-        .get("objects/g/widgets/default/a")
+        .get("objects/g/anchors/default/a")
         .expect("there");
     assert_eq!(
         &object.bytes[object.version.clone()],
@@ -153,7 +153,7 @@ fn splices_the_version_and_cuts_the_metadata_out() {
     );
     assert_eq!(
         object.bytes_at(Revision(1234)),
-        r#"{"apiVersion":"g/v1","kind":"Widget","metadata":{"resourceVersion":"1234","name":"a","namespace":"default"},"spec":{"color":"red"}}"#
+        r#"{"apiVersion":"g/v1","kind":"Anchor","metadata":{"resourceVersion":"1234","name":"a","namespace":"default"},"spec":{"color":"red"}}"#
     );
 }
 

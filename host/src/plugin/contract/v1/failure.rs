@@ -161,10 +161,10 @@ mod tests {
     fn check(code: u16, message: &str, causes: &[(&str, &str, &str)], shown: &Expect) {
         let subject = Subject {
             resource: GroupResource {
-                group: "wardle.example.com".into(),
-                resource: "flunders".into(),
+                group: "yard.example.com".into(),
+                resource: "cargos".into(),
             },
-            kind: "Flunder".into(),
+            kind: "Cargo".into(),
             name: "bad".into(),
         };
         let causes = causes.iter().map(|(reason, field, message)| types::Cause {
@@ -192,8 +192,8 @@ mod tests {
             "this name may not be used, please change the resource name",
             &[],
             &expect![[r#"
-                403 Forbidden: flunders.wardle.example.com "bad" is forbidden: this name may not be used, please change the resource name
-                {"name":"bad","group":"wardle.example.com","kind":"flunders"}"#]],
+                403 Forbidden: cargos.yard.example.com "bad" is forbidden: this name may not be used, please change the resource name
+                {"name":"bad","group":"yard.example.com","kind":"cargos"}"#]],
         );
     }
 
@@ -207,8 +207,8 @@ mod tests {
                 ("Strange", "spec.b", "Invalid value: 1: no"),
             ],
             &expect![[r#"
-                422 Invalid: Flunder.wardle.example.com "bad" is invalid: [spec.a: Required value, spec.b: Invalid value: 1: no]
-                {"name":"bad","group":"wardle.example.com","kind":"Flunder","causes":[{"reason":"FieldValueRequired","message":"Required value","field":"spec.a"},{"reason":"FieldValueInvalid","message":"Invalid value: 1: no","field":"spec.b"}]}"#]],
+                422 Invalid: Cargo.yard.example.com "bad" is invalid: [spec.a: Required value, spec.b: Invalid value: 1: no]
+                {"name":"bad","group":"yard.example.com","kind":"Cargo","causes":[{"reason":"FieldValueRequired","message":"Required value","field":"spec.a"},{"reason":"FieldValueInvalid","message":"Invalid value: 1: no","field":"spec.b"}]}"#]],
         );
     }
 
@@ -220,7 +220,7 @@ mod tests {
             &[],
             &expect![[r#"
                 410 Gone: gone for good
-                {"name":"bad","group":"wardle.example.com","kind":"flunders"}"#]],
+                {"name":"bad","group":"yard.example.com","kind":"cargos"}"#]],
         );
         check(
             503,
@@ -228,7 +228,7 @@ mod tests {
             &[],
             &expect![[r#"
                 503 ServiceUnavailable: upstream is away
-                {"name":"bad","group":"wardle.example.com","kind":"flunders","retryAfterSeconds":1}"#]],
+                {"name":"bad","group":"yard.example.com","kind":"cargos","retryAfterSeconds":1}"#]],
         );
     }
 

@@ -378,7 +378,7 @@ async fn converts_each_object_once() {
         .in_version(&it.context, "v2", &objects)
         .await
         .expect("converted");
-    expect![[r#"{"apiVersion":"g/v2","kind":"Widget","metadata":{"resourceVersion":"2","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}"#]]
+    expect![[r#"{"apiVersion":"g/v2","kind":"Anchor","metadata":{"resourceVersion":"2","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}"#]]
         .assert_eq(std::str::from_utf8(&v2[0]).expect("UTF-8"));
     let again = it
         .store
@@ -398,7 +398,7 @@ async fn converts_each_object_once() {
         .await
         .expect("shared");
     assert!(v2[0].starts_with(
-        br#"{"apiVersion":"g/v2","kind":"Widget","metadata":{"resourceVersion":"1000","labels""#
+        br#"{"apiVersion":"g/v2","kind":"Anchor","metadata":{"resourceVersion":"1000","labels""#
     ));
     expect![[r#"{"resourceVersion":"1000","labels":{"color":"red"},"name":"a","namespace":"n"}"#]]
         .assert_eq(std::str::from_utf8(&ended.metadata()).expect("UTF-8"));

@@ -91,18 +91,18 @@ impl Shelf {
         let (namespace, name) = (target.namespace.unwrap(), target.name.unwrap());
         let state = self.state.lock().unwrap();
         let found = state.objects.get(&(namespace.to_owned(), name.to_owned()));
-        let found = found.ok_or_else(|| status::not_found(&widgets(), name))?;
+        let found = found.ok_or_else(|| status::not_found(&anchors(), name))?;
         if version.is_some_and(|it| it != found.resource_version()) {
-            return Err(status::modified(&widgets(), name));
+            return Err(status::modified(&anchors(), name));
         }
         Ok(found.clone())
     }
 }
 
-fn widgets() -> GroupResource {
+fn anchors() -> GroupResource {
     GroupResource {
         group: "g".into(),
-        resource: "widgets".into(),
+        resource: "anchors".into(),
     }
 }
 
@@ -151,7 +151,7 @@ impl Backend for Shelf {
     ) -> Result<Object> {
         self.begin("create", target, None)?;
         if self.find(target, None).is_ok() {
-            return Err(status::already_exists(&widgets(), target.name.unwrap()));
+            return Err(status::already_exists(&anchors(), target.name.unwrap()));
         }
         assert!(object.metadata().get("managedFields").is_none());
         let name = format!("{}/{}", object.namespace(), object.name());

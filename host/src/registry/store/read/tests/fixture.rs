@@ -22,7 +22,7 @@ use crate::storage::memory::MemoryStorage;
 use crate::storage::watch_cache::{Attributes, Indexer, WatchCache};
 use crate::storage::{Expected, Record, Revision, Storage, Write};
 
-pub(crate) const PREFIX: &str = "objects/g/widgets/";
+pub(crate) const PREFIX: &str = "objects/g/anchors/";
 
 /// Converts by changing the version's name; refuses objects whose color is `bad`. Counts its calls.
 #[derive(Default)]
@@ -48,7 +48,7 @@ impl Strategy for Renaming {
             if object.0["spec"]["color"] == "bad" {
                 return Err(status::internal("bad"));
             }
-            object.set_type(&format!("g/{to_version}"), "Widget");
+            object.set_type(&format!("g/{to_version}"), "Anchor");
             Ok(object.to_vec().into())
         };
         items.into_iter().map(convert).collect()
@@ -108,9 +108,9 @@ fn definition(object_model: ObjectModel) -> ResourceDefinition {
     ResourceDefinition {
         group: "g".into(),
         names: Names {
-            plural: "widgets".into(),
-            kind: "Widget".into(),
-            list_kind: "WidgetList".into(),
+            plural: "anchors".into(),
+            kind: "Anchor".into(),
+            list_kind: "AnchorList".into(),
             ..Names::default()
         },
         scope: ResourceScope::Namespaced,
@@ -184,7 +184,7 @@ impl Fixture {
 pub(crate) fn record(name: &str, label: &str) -> Record {
     let (namespace, name) = name.split_once('/').expect("namespace/name");
     let object = json!({
-        "apiVersion": "g/v1", "kind": "Widget",
+        "apiVersion": "g/v1", "kind": "Anchor",
         "metadata": {"name": name, "namespace": namespace, "labels": {"color": label}},
         "spec": {"color": label},
     });
