@@ -26,7 +26,7 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     Dev(dev::Args),
     Inspect(inspect::Args),
     /// Compiles one component; the server runs this for each new plugin, in a process with limits.

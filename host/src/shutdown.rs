@@ -40,6 +40,10 @@ async fn listen(mut terminate: Signal, mut interrupt: Signal, requested: Cancell
         if requested.is_cancelled() {
             tracing::warn!("{name} again: exiting without waiting for requests in flight");
             // As a shell shows a process that the signal killed.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "whoever asks twice wants no destructors"
+            )]
             std::process::exit(128 + number);
         }
         tracing::info!("{name}: draining; a second signal exits at once");

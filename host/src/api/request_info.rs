@@ -80,13 +80,13 @@ impl RequestInfo {
         .to_owned();
 
         let mut rest: Vec<&str> = parts.collect();
-        if rest.first() == Some(&"namespaces") {
-            if let Some(namespace) = rest.get(1) {
-                info.namespace = (*namespace).to_owned();
-                // `namespaces/<ns>/<res>…`, but not the namespace's own subresources.
-                if rest.len() > 2 && !matches!(rest[2], "status" | "finalize") {
-                    rest.drain(..2);
-                }
+        if rest.first() == Some(&"namespaces")
+            && let Some(namespace) = rest.get(1)
+        {
+            info.namespace = (*namespace).to_owned();
+            // `namespaces/<ns>/<res>…`, but not the namespace's own subresources.
+            if rest.len() > 2 && !matches!(rest[2], "status" | "finalize") {
+                rest.drain(..2);
             }
         }
         let mut rest = rest.into_iter().map(str::to_owned);

@@ -7,7 +7,7 @@ use super::group_version::GroupResource;
 
 /// An answer that is not an object: a failure, or the success of a delete.
 ///
-/// As an error it is boxed ([`Failure`]) where it crosses many frames.
+/// As an error it is boxed where it crosses many frames.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     pub kind: String,

@@ -162,7 +162,7 @@ fn simplified(schema: &Value) -> Value {
         return schema.clone();
     };
     // `allOf` of one reference is how v3 writes a reference with a description.
-    let reference = match map.get("allOf").map(|it| items(it)) {
+    let reference = match map.get("allOf").map(items) {
         Some([one]) => one.get("$ref"),
         _ => map.get("$ref"),
     };
