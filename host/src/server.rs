@@ -66,6 +66,11 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         identity,
     } = config;
     let shutdown = Shutdown::on_signals()?;
+    anyhow::ensure!(
+        plugins.is_dir(),
+        "the plugins folder {} does not exist: make it, or name another one with --plugins",
+        plugins.display()
+    );
     check_data_dir(&data_dir)?;
     let folder = data_dir.join("store");
     let opening =
@@ -134,18 +139,23 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let stop = shutdown.requested();
     let serving = bound.serve(api, stop.clone());
     tokio::pin!(serving);
+    let mut is_serving = true;
     let ended = tokio::select! {
-        () = &mut serving => Ok(()),
-        Some(ended) = tasks.join_next() => match ended {
-            Err(error) if error.is_panic() => Err(anyhow::anyhow!("a task of the server panicked: {error}")),
-            _ => Ok(()),
-        },
+        () = &mut serving => {
+            is_serving = false;
+            Ok(())
+        }
+        Some(ended) = tasks.join_next() => Err(match ended {
+            Ok(()) => anyhow::anyhow!("a task of the server ended before the server"),
+            Err(error) => anyhow::anyhow!("a task of the server failed: {error}"),
+        }),
         () = stop.cancelled() => Ok(()),
     };
     tracing::info!("draining");
     // Readiness fails at once and watches end, so that their clients go elsewhere; requests in flight finish.
     let _ = drain.send(true);
-    if ended.is_ok() {
+    stop.cancel();
+    if is_serving {
         serving.await;
     }
     tasks.shutdown().await;

@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "ambient",
             "config",
             "plugin",
+            "registry",
             "server",
             "shutdown",
             "telemetry",

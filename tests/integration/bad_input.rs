@@ -76,7 +76,7 @@ async fn refuses_what_is_not_json_or_of_the_wrong_kind() -> Result<()> {
     let mut other = greeting("a");
     other["kind"] = "Farewell".into();
     let answer = post(&client, json, other.to_string()).await?;
-    assert!(answer.starts_with("400 BadRequest: "), "{answer}");
+    assert!(answer.starts_with("422 Invalid: "), "{answer}");
     assert!(answer.contains("Farewell"), "{answer}");
 
     let mut other = greeting("a");

@@ -141,7 +141,7 @@ async fn names_every_plugin_that_it_cannot_serve() -> Result<()> {
         ("core-module.wasm", "component"),
         ("other_contract.wasm", "2.0.0"),
         ("newer_contract.wasm", "teleport"),
-        ("bad_manifest.wasm", "plurall"),
+        ("bad_manifest.wasm", "names.plural"),
         ("manifest_is_no_json.wasm", "JSON"),
         ("manifest_traps.wasm", "trap"),
         ("taken_resource.wasm", "hello"),

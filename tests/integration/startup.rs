@@ -68,7 +68,7 @@ async fn refuses_a_data_folder_that_is_not_its_own() -> Result<()> {
 async fn refuses_a_store_of_a_newer_release() -> Result<()> {
     let folders = DevFolders::new()?;
     folders.start().await?.stop().await?;
-    let store = rusqlite::Connection::open(folders.data().join("store.sqlite3"))?;
+    let store = rusqlite::Connection::open(folders.data().join("store/store.sqlite3"))?;
     store.execute("UPDATE meta SET value = 1000 WHERE name = 'format'", [])?;
     drop(store);
     let line = refused(&folders, &mut folders.command(free_port()?)?).await?;
