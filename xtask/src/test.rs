@@ -1,6 +1,5 @@
 //! `cargo xtask test`: every check and test, in stages, one build profile for all.
 
-use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -224,10 +223,10 @@ fn e2e() -> Result<Count> {
 }
 
 fn demo() -> Result<Count> {
-    let this: PathBuf = std::env::current_exe()?;
+    // As a person starts it: this program itself may have been built anew since it was started.
     let run = |title: &str, flags: &[&str]| {
-        let mut command = Command::new(&this);
-        check(title, command.arg("demo").arg("--once").args(flags))
+        let mut command = crate::workspace::cargo();
+        check(title, command.args(["xtask", "demo", "--once"]).args(flags))
     };
     let mut count = run("demo without kubectl", &["--without-kubectl"])?;
     count.add(match peers::kubectl()? {

@@ -70,6 +70,16 @@ pub(super) async fn object(
     let version = request.version();
     unknown.extend(version.schema.prune(&mut object.0));
     version.schema.default(&mut object.0);
+    if definition.object_model == ObjectModel::Typed
+        && let Some(error) = version.schema.type_error(&object.0)
+    {
+        let version = &request.info.version;
+        let text = format!(
+            "{kind} in version \"{version}\" cannot be handled as a {kind}: json: {}: {}",
+            error.field, error.message
+        );
+        return Err(status::bad_request(text));
+    }
     report(request, validation, &document.duplicates, &unknown)?;
     Ok(object)
 }

@@ -69,6 +69,12 @@ impl Schema {
         errors
     }
 
+    /// The first field of a wrong type: what a typed server's decoder would trip over.
+    pub fn type_error(&self, object: &Map<String, Value>) -> Option<FieldError> {
+        let mut errors = validate::validate(&self.root, object).into_iter();
+        errors.find(|it| it.reason == "FieldValueTypeInvalid")
+    }
+
     /// Adds the cause that tells clients of rules that were not checked, where upstream adds it.
     /// Comes when all other errors of the object, those of its metadata too, are there.
     pub fn add_unchecked_rules(&self, errors: &mut Vec<FieldError>) {

@@ -165,6 +165,14 @@ impl Store {
             .expect("routing has found the version");
         unknown.extend(version.schema.prune(&mut patched.0));
         version.schema.default(&mut patched.0);
+        if self.definition.object_model == ObjectModel::Typed
+            && let Some(error) = version.schema.type_error(&patched.0)
+        {
+            let value = Value::from(String::from_utf8_lossy(&patched.to_vec()).into_owned());
+            let text = format!("json: {}: {}", error.field, error.message);
+            let error = FieldError::invalid("patch", &value, &text);
+            return Err(status::invalid("", "", "", vec![error]));
+        }
         let said = unknown.iter().map(|it| format!("unknown field \"{it}\""));
         match validation {
             FieldValidation::Ignore => {}

@@ -22,6 +22,13 @@ pub(crate) fn refused(subject: &Subject, failure: Failure) -> Box<Status> {
     let (resource, name) = (&subject.resource, subject.name.as_str());
     let message = failure.message.as_str();
     let mut answer = match (failure.code, failure.reason.as_str()) {
+        // The SDK words whole messages, other guests only what is behind the colon.
+        (403, "" | "Forbidden") if is_whole(resource, message) => {
+            about(subject, 403, "Forbidden", message)
+        }
+        (409, "" | "Conflict") if is_whole(resource, message) => {
+            about(subject, 409, "Conflict", message)
+        }
         (403, _) => status::forbidden(resource, name, message),
         (404, _) if message.is_empty() => status::not_found(resource, name),
         (409, "AlreadyExists") if message.is_empty() => status::already_exists(resource, name),
@@ -43,6 +50,14 @@ pub(crate) fn refused(subject: &Subject, failure: Failure) -> Box<Status> {
         None if matches!(failure.code, 429 | 503) => answer.with_retry_after(1),
         None => answer,
     }
+}
+
+/// Whether the message begins as Kubernetes' own of this resource do.
+fn is_whole(resource: &GroupResource, message: &str) -> bool {
+    let message = message
+        .strip_prefix("Operation cannot be fulfilled on ")
+        .unwrap_or(message);
+    message.starts_with(&resource.to_string())
 }
 
 /// 422: `Kind.group "name" is invalid: field: text`.
@@ -256,5 +271,36 @@ mod tests {
             shown(CallError::BreakerOpen(Duration::from_secs(4))),
             "503 ServiceUnavailable the plugin \"a\" fails too often and is not called for now 4"
         );
+    }
+
+    #[test]
+    fn says_once_what_is_forbidden() {
+        let subject = Subject {
+            resource: GroupResource {
+                group: "g.example.com".into(),
+                resource: "things".into(),
+            },
+            kind: "Thing".into(),
+            name: "a".into(),
+        };
+        for message in ["no", "things.g.example.com \"a\" is forbidden: no"] {
+            let failure = Failure {
+                code: 403,
+                reason: "Forbidden".into(),
+                message: message.into(),
+                causes: Vec::new(),
+                retry_after_seconds: None,
+            };
+            let status = refused(&subject, failure);
+            assert_eq!(
+                status.message,
+                "things.g.example.com \"a\" is forbidden: no"
+            );
+            assert_eq!((status.code, status.reason.as_str()), (403, "Forbidden"));
+            assert_eq!(
+                status.details.as_ref().map(|it| it.name.as_str()),
+                Some("a")
+            );
+        }
     }
 }
