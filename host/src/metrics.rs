@@ -52,20 +52,9 @@ struct ResultLabel {
     result: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct PluginLabels {
-    plugin: String,
-    function: &'static str,
-    outcome: &'static str,
-}
-
 /// Boundaries of kube-apiserver's request durations, in seconds.
 const REQUEST_SECONDS: [f64; 16] = [
     0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 60.0,
-];
-/// A call takes from 5 us up to its deadline of seconds.
-const PLUGIN_SECONDS: [f64; 12] = [
-    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0,
 ];
 
 pub struct Metrics {
@@ -76,7 +65,6 @@ pub struct Metrics {
     long_running: Family<RequestLabels, Gauge>,
     authentications: Family<ResultLabel, Counter>,
     authorizations: Family<ResultLabel, Counter>,
-    plugin_calls: Family<PluginLabels, Histogram, fn() -> Histogram>,
     plugins: Gauge<i64, AtomicI64>,
 }
 
@@ -130,14 +118,6 @@ impl Default for Metrics {
             "Authorizations by their result",
             authorizations.clone(),
         );
-        let plugin_calls =
-            Family::new_with_constructor((|| Histogram::new(PLUGIN_SECONDS)) as fn() -> Histogram);
-        registry.register_with_unit(
-            "plugin_call_duration",
-            "How long calls into plugins took, by plugin, function and outcome",
-            Unit::Seconds,
-            plugin_calls.clone(),
-        );
         let plugins = Gauge::default();
         registry.register("plugin_loaded", "Plugins that are served", plugins.clone());
         registry.register_collector(Box::new(Process));
@@ -149,7 +129,6 @@ impl Default for Metrics {
             long_running,
             authentications,
             authorizations,
-            plugin_calls,
             plugins,
         }
     }
@@ -242,24 +221,6 @@ impl Metrics {
         self.authorizations
             .get_or_create(&ResultLabel { result })
             .inc();
-    }
-
-    /// `outcome`: `ok`, `refused` or what went wrong: `trap`, `memory`, `deadline`, `busy`, `open`, `contract`.
-    pub fn observe_plugin_call(
-        &self,
-        plugin: &str,
-        function: &'static str,
-        outcome: &'static str,
-        duration: Duration,
-    ) {
-        let labels = PluginLabels {
-            plugin: plugin.to_owned(),
-            function,
-            outcome,
-        };
-        self.plugin_calls
-            .get_or_create(&labels)
-            .observe(duration.as_secs_f64());
     }
 
     pub fn set_plugins(&self, count: usize) {

@@ -26,6 +26,9 @@ use super::identity::Registration;
 /// How long a look into the store may take.
 const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How often it is asked whether somebody else serves a group-version, too: where there is a cluster.
+const FOREIGN_POLL: Duration = Duration::from_secs(2);
+
 pub(super) struct Assembly {
     storage: Arc<dyn Storage>,
     served: Arc<ArcSwap<Served>>,
@@ -68,15 +71,42 @@ impl Assembly {
         }
     }
 
-    /// Serves what is loaded, each time that changes. Ends with the loader.
+    /// Serves what is loaded, each time that changes, or who else serves a group-version of it does. Ends with
+    /// the loader.
     pub(super) async fn follow(mut self, mut loaded: watch::Receiver<Arc<Loaded>>) {
         loop {
             let now = Arc::clone(&loaded.borrow_and_update());
+            let foreign = self.foreign(&now);
             self.serve(&now).await;
-            if loaded.changed().await.is_err() {
-                return;
+            loop {
+                tokio::select! {
+                    changed = loaded.changed() => match changed {
+                        Ok(()) => break,
+                        Err(_) => return,
+                    },
+                    () = tokio::time::sleep(FOREIGN_POLL) => {
+                        if self.foreign(&now) != foreign {
+                            break;
+                        }
+                    }
+                }
             }
         }
+    }
+
+    /// Why group-versions of what is loaded cannot be served here.
+    fn foreign(&self, loaded: &Loaded) -> Vec<String> {
+        let Some(registration) = &self.registration else {
+            return Vec::new();
+        };
+        let resources = loaded.plugins.iter().flat_map(|it| &it.resources);
+        let versions = resources.flat_map(|it| {
+            let served = it.definition.versions.iter().filter(|it| it.served);
+            served.map(|version| it.definition.group_version(&version.name))
+        });
+        versions
+            .filter_map(|it| registration.foreign(&it))
+            .collect()
     }
 
     async fn serve(&mut self, loaded: &Loaded) {
