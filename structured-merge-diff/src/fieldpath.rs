@@ -16,3 +16,4 @@ pub use filter::{ElementMatcher, Filter, SetMatcher};
 pub use managers::{ApiVersion, ManagedFields, VersionedSet};
 pub use parse::{FieldsError, MAX_DEPTH};
 pub use set::Set;
+pub(crate) use set::search;

@@ -6,5 +6,6 @@ pub mod fieldpath;
 mod go_format;
 mod literal;
 pub mod schema;
+pub mod typed;
 
 pub use literal::Literal;

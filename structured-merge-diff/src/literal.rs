@@ -239,7 +239,7 @@ pub(crate) fn equal(left: &Value, right: &Value) -> bool {
 
 fn equal_maps(left: &Map<String, Value>, right: &Map<String, Value>) -> bool {
     left.len() == right.len()
-        && zip(left, right).all(|(_, left, right)| match (left, right) {
+        && zip(Some(left), Some(right)).all(|(_, left, right)| match (left, right) {
             (Some(left), Some(right)) => equal(left, right),
             _ => false,
         })
@@ -247,11 +247,11 @@ fn equal_maps(left: &Map<String, Value>, right: &Map<String, Value>) -> bool {
 
 /// The fields of two maps by name, in the order of names.
 pub(crate) fn zip<'a>(
-    left: &'a Map<String, Value>,
-    right: &'a Map<String, Value>,
+    left: Option<&'a Map<String, Value>>,
+    right: Option<&'a Map<String, Value>>,
 ) -> impl Iterator<Item = (&'a str, Option<&'a Value>, Option<&'a Value>)> {
-    let mut left = fields(left).peekable();
-    let mut right = fields(right).peekable();
+    let mut left = left.into_iter().flat_map(fields).peekable();
+    let mut right = right.into_iter().flat_map(fields).peekable();
     std::iter::from_fn(move || {
         let order = match (left.peek(), right.peek()) {
             (None, None) => return None,

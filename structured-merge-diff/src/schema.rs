@@ -102,10 +102,6 @@ impl Map {
         let at = self.fields.binary_search_by(|it| (*it.name).cmp(name));
         at.ok().map(|it| &self.fields[it])
     }
-
-    pub(crate) fn fields(&self) -> &[StructField] {
-        &self.fields
-    }
 }
 
 impl Schema {
