@@ -5,6 +5,7 @@
 pub mod fieldpath;
 mod go_format;
 mod literal;
+pub mod merge;
 pub mod schema;
 pub mod typed;
 
