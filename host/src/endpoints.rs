@@ -204,6 +204,8 @@ impl Api {
         };
         routing::check_method(store.definition(), info, &parts.method)?;
         let store = Arc::clone(store);
+        let deprecation = store.definition().served(&info.version);
+        let deprecation = deprecation.and_then(|it| it.deprecation_warning.clone());
         let request = ResourceRequest {
             info: info.clone(),
             query,
@@ -212,6 +214,7 @@ impl Api {
             store,
             body: Some(body),
             warnings: ignored_token.map(str::to_owned).into_iter().collect(),
+            deprecation,
             draining: self.draining.clone(),
         };
         self.answer_resource(request).await
@@ -242,7 +245,6 @@ impl Api {
     }
 
     async fn answer_resource(&self, mut request: ResourceRequest) -> Result<Response> {
-        let warning = request.version().deprecation_warning.clone();
         let limit = request.context.deadline;
         let answer = async {
             match request.info.verb.as_str() {
@@ -255,10 +257,8 @@ impl Api {
                         .map(|answer| answer.map(|body| counted(body, open)))
                 }
                 "create" => create::create(&mut request, &*self.namespaces).await,
-                "update" => {
-                    update::update(&mut request, &*self.authorizer, &*self.namespaces).await
-                }
-                "patch" => patch::patch(&mut request).await,
+                "update" => update::update(&mut request, &self.authorizer, &self.namespaces).await,
+                "patch" => patch::patch(&mut request, &self.authorizer, &self.namespaces).await,
                 "delete" => delete::delete(&mut request).await,
                 "deletecollection" => delete::delete_collection(&mut request).await,
                 verb => Err(status::method_not_allowed(
@@ -280,7 +280,7 @@ impl Api {
         };
         add_warnings(
             response.headers_mut(),
-            warning.iter().chain(&request.warnings),
+            request.deprecation.iter().chain(&request.warnings),
         );
         Ok(response)
     }

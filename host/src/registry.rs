@@ -1,9 +1,11 @@
 //! What is served: one generic [`Store`] per resource, over a [`Strategy`] and a storage.
 
+pub mod apply;
 pub mod definition;
 pub mod object_meta;
 pub mod object_model;
 pub mod patch;
+pub mod scale;
 pub mod schema;
 pub mod selectors;
 pub mod store;

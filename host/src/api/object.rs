@@ -75,6 +75,16 @@ impl Object {
         }
     }
 
+    /// Sets a field of the object, or removes it.
+    pub fn set(&mut self, field: &str, value: Option<Value>) {
+        set(&mut self.0, field, value);
+    }
+
+    /// Sets a field of the metadata, or removes it.
+    pub fn set_in_metadata(&mut self, field: &str, value: Option<Value>) {
+        set(self.metadata_mut(), field, value);
+    }
+
     pub fn name(&self) -> &str {
         self.meta("name")
     }
@@ -145,6 +155,13 @@ impl Object {
 
 fn text<'a>(map: &'a Map<String, Value>, field: &str) -> &'a str {
     map.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn set(map: &mut Map<String, Value>, field: &str, value: Option<Value>) {
+    match value {
+        Some(value) => map.insert(field.into(), value),
+        None => map.remove(field),
+    };
 }
 
 fn write(out: &mut Vec<u8>, value: &Value) {

@@ -191,6 +191,41 @@ fn raw_fields<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Field
     }))
 }
 
+/// autoscaling/v1 Scale.
+#[derive(Clone, PartialEq, Message, Deserialize)]
+struct Scale {
+    #[prost(message, optional, tag = "1")]
+    metadata: Option<ObjectMeta>,
+    #[prost(message, optional, tag = "2")]
+    spec: Option<ScaleSpec>,
+    #[prost(message, optional, tag = "3")]
+    status: Option<ScaleStatus>,
+}
+
+#[derive(Clone, PartialEq, Message, Deserialize)]
+struct ScaleSpec {
+    #[prost(int32, tag = "1")]
+    replicas: i32,
+}
+
+#[derive(Clone, PartialEq, Message, Deserialize)]
+struct ScaleStatus {
+    #[prost(int32, tag = "1")]
+    replicas: i32,
+    #[prost(string, tag = "2")]
+    #[serde(default)]
+    selector: String,
+}
+
+/// autoscaling/v1 Scale, without its envelope, from its JSON.
+///
+/// # Errors
+/// Where the JSON is not what a Scale is.
+pub fn scale(json: &[u8]) -> serde_json::Result<Vec<u8>> {
+    let scale: Scale = serde_json::from_slice(json)?;
+    Ok(scale.encode_to_vec())
+}
+
 /// metav1.PartialObjectMetadata, without its envelope, from the JSON of an object's metadata.
 ///
 /// # Errors

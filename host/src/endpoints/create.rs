@@ -1,7 +1,7 @@
 //! POST of an object (W1).
 
 use super::negotiation;
-use super::options::WriteOptions;
+use super::options::{WriteKind, WriteOptions};
 use super::request::ResourceRequest;
 use super::{Response, decode, write};
 use crate::admission::Namespaces;
@@ -12,7 +12,7 @@ pub async fn create(
     namespaces: &dyn Namespaces,
 ) -> Result<Response> {
     let accepted = negotiation::accept(request)?;
-    let options = WriteOptions::parse(request, "CreateOptions")?;
+    let options = WriteOptions::parse(request, WriteKind::Create)?;
     if request.store.definition().is_namespaced() && request.info.namespace.is_empty() {
         return Err(status::bad_request(
             "an empty namespace may not be set during creation",
@@ -21,10 +21,10 @@ pub async fn create(
     let mut object = decode::object(request, options.field_validation).await?;
     decode::place(request, &mut object)?;
     write::check_namespace(request, namespaces, &object).await?;
-    let written = write::detached(request, &options, move |store, context, info, warnings| {
+    let written = write::detached(request, &options, move |call| {
         Box::pin(async move {
-            store
-                .create(context, &write::target(info), object, warnings)
+            call.store
+                .create(call.context, &call.target, object, call.warnings)
                 .await
         })
     })

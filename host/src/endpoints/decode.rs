@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
-use super::body::{self, Document};
+use super::body;
 use super::negotiation::{self, MediaType};
 use super::request::ResourceRequest;
 use crate::api::Object;
+use crate::api::document::{self, Document, Twice};
 use crate::api::options::FieldValidation;
 use crate::api::status::{self, FieldError, Result};
-use crate::registry::definition::ObjectModel;
+use crate::registry::definition::{Form, ObjectModel};
 use crate::registry::object_meta;
 
 /// Reads and parses the body as its Content-Type says.
@@ -17,25 +18,30 @@ use crate::registry::object_meta;
 /// 415 for another type; 413; the parser's complaint as the inner text of a 400.
 pub(super) async fn document(
     request: &mut ResourceRequest,
+    twice: Twice,
 ) -> Result<(bytes::Bytes, std::result::Result<Document, String>)> {
     let media = negotiation::content_type(&request.headers)?;
     let bytes = body::read(request.body.take()).await?;
     let parsed = match media {
-        MediaType::Yaml => body::parse_yaml(&bytes),
-        MediaType::Json => body::parse_json(&bytes),
+        MediaType::Yaml => document::parse_yaml(&bytes, twice),
+        MediaType::Json => document::parse_json(&bytes, twice),
         MediaType::Protobuf => Err("the resource has no protobuf form".to_owned()),
     };
     Ok((bytes, parsed))
 }
 
-/// The body as an object of the request's kind and version, pruned and defaulted by its schema.
+/// The body as an object of the request's form, pruned and defaulted by its schema.
 pub(super) async fn object(
     request: &mut ResourceRequest,
     validation: FieldValidation,
 ) -> Result<Object> {
-    let (bytes, parsed) = document(request).await?;
-    let definition = request.store.definition();
-    let kind = definition.names.kind.clone();
+    let twice = match request.form().object_model {
+        ObjectModel::Typed => Twice::Merges,
+        ObjectModel::Custom => Twice::Replaces,
+    };
+    let (bytes, parsed) = document(request, twice).await?;
+    let form = request.form();
+    let kind = form.kind;
     let unrecognized = |why: &str| {
         let text = format!(
             "the object provided is unrecognized (must be of type {kind}): {why} ({})",
@@ -54,44 +60,39 @@ pub(super) async fn object(
         ));
     };
     let mut object = Object(map);
-    check_type(request, &mut object).map_err(|error| match error {
-        TypeError::Missing(field) => unrecognized(&format!(
-            "Object '{field}' is missing in '{}'",
-            summary(&bytes)
-        )),
-        TypeError::Status(status) => status,
-    })?;
-    let mut unknown = object_meta::decode(&mut object.0).map_err(|why| {
-        let version = &request.info.version;
-        status::bad_request(format!(
-            "{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"
-        ))
-    })?;
-    let version = request.version();
-    unknown.extend(version.schema.prune(&mut object.0));
-    version.schema.default(&mut object.0);
-    if definition.object_model == ObjectModel::Typed
-        && let Some(error) = version.schema.type_error(&object.0)
-    {
-        let version = &request.info.version;
-        let text = format!(
-            "{kind} in version \"{version}\" cannot be handled as a {kind}: json: {}: {}",
-            error.field, error.message
-        );
-        return Err(status::bad_request(text));
+    match check_type(request, &form, &mut object) {
+        Ok(()) => {}
+        Err(TypeError::Missing(field)) => {
+            let text = String::from_utf8_lossy(&bytes);
+            let why = format!("Object '{field}' is missing in '{text}'");
+            return Err(unrecognized(&why));
+        }
+        Err(TypeError::Status(status)) => {
+            let unknown = unknown_in_unknown_version(&form, &object);
+            if validation == FieldValidation::Warn {
+                request.warnings.extend(unknown);
+            }
+            return Err(status);
+        }
     }
-    report(request, validation, &document.duplicates, &unknown)?;
-    Ok(object)
-}
-
-/// Refuses unknown and duplicate fields, or adds warnings about them, as asked.
-pub(super) fn report(
-    request: &mut ResourceRequest,
-    validation: FieldValidation,
-    duplicates: &[String],
-    unknown: &[String],
-) -> Result<()> {
-    let said: Vec<String> = duplicates
+    let cannot_be_handled = |why: &str| {
+        let text = format!(
+            "{kind} in version \"{}\" cannot be handled as a {kind}: {why}",
+            form.version
+        );
+        status::bad_request(text)
+    };
+    let mut unknown = object_meta::decode(&mut object.0).map_err(|why| cannot_be_handled(&why))?;
+    unknown.extend(form.schema.prune(&mut object.0));
+    form.schema.default(&mut object.0);
+    if form.object_model == ObjectModel::Typed
+        && let Some(error) = form.schema.type_error(&object.0)
+    {
+        let why = format!("json: {}: {}", error.field, error.message);
+        return Err(cannot_be_handled(&why));
+    }
+    let said: Vec<String> = document
+        .duplicates
         .iter()
         .map(|it| format!("duplicate field \"{it}\""))
         .chain(unknown.iter().map(|it| format!("unknown field \"{it}\"")))
@@ -101,16 +102,25 @@ pub(super) fn report(
         FieldValidation::Warn => request.warnings.extend(said),
         FieldValidation::Strict if said.is_empty() => {}
         FieldValidation::Strict => {
-            let kind = &request.store.definition().names.kind;
-            let version = &request.info.version;
-            let text = format!(
-                "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {}",
-                said.join(", ")
-            );
-            return Err(status::bad_request(text));
+            let why = format!("strict decoding error: {}", said.join(", "));
+            return Err(cannot_be_handled(&why));
         }
     }
-    Ok(())
+    Ok(object)
+}
+
+/// Of a custom resource's version that there is not, upstream knows no field.
+fn unknown_in_unknown_version(form: &Form<'_>, object: &Object) -> Vec<String> {
+    let group = object.api_version().split_once('/').map_or("", |it| it.0);
+    if form.object_model == ObjectModel::Typed || group != form.group || object.kind() != form.kind
+    {
+        return Vec::new();
+    }
+    let fields = object.0.keys();
+    let unknown = fields.filter(|it| !matches!(it.as_str(), "apiVersion" | "kind" | "metadata"));
+    unknown
+        .map(|it| format!("unknown field \"{it}\""))
+        .collect()
 }
 
 enum TypeError {
@@ -121,23 +131,24 @@ enum TypeError {
 /// `apiVersion` and `kind` are those of the request; typed servers fill in what is missing.
 fn check_type(
     request: &ResourceRequest,
+    form: &Form<'_>,
     object: &mut Object,
 ) -> std::result::Result<(), TypeError> {
     let definition = request.store.definition();
-    let expected = definition.group_version(&request.info.version).to_string();
-    let expected_kind = &definition.names.kind;
+    let (expected, expected_kind) = (form.api_version(), form.kind);
     let (given, given_kind) = (object.api_version().to_owned(), object.kind().to_owned());
-    match definition.object_model {
+    match form.object_model {
         ObjectModel::Typed => {
             let version = given.rsplit('/').next().unwrap_or_default();
             let is_known = given.is_empty()
+                || given == expected
                 || given.split_once('/').is_some_and(|(group, version)| {
-                    group == definition.group && definition.version(version).is_some()
+                    group == form.group && definition.version(version).is_some()
                 });
-            if !is_known || !(given_kind.is_empty() || given_kind == *expected_kind) {
+            if !is_known || !(given_kind.is_empty() || given_kind == expected_kind) {
                 let api_version = if given.is_empty() { &expected } else { &given };
                 let version = if given.is_empty() {
-                    request.info.version.as_str()
+                    form.version
                 } else {
                     version
                 };
@@ -167,7 +178,7 @@ fn check_type(
         );
         return Err(TypeError::Status(status::bad_request(text)));
     }
-    if !given_kind.is_empty() && given_kind != *expected_kind {
+    if !given_kind.is_empty() && given_kind != expected_kind {
         let error = FieldError::invalid(
             "kind",
             &given_kind.as_str().into(),
@@ -175,7 +186,7 @@ fn check_type(
         );
         let name = object.name();
         return Err(TypeError::Status(status::invalid(
-            &definition.group,
+            form.group,
             &given_kind,
             name,
             vec![error],
@@ -185,23 +196,14 @@ fn check_type(
     Ok(())
 }
 
-/// Puts the object where the URL says (W1); `name` of the URL is empty for a plain create.
+/// Puts the object where the URL says (W1); the URL of a create names no object.
 pub(super) fn place(request: &ResourceRequest, object: &mut Object) -> Result<()> {
     let info = &request.info;
     object_meta::set_namespace(object, &info.namespace)?;
-    if !info.name.is_empty() && object.name() != info.name {
-        if object.name().is_empty() && info.verb != "update" {
-            object.set_meta("name", &info.name);
-            return Ok(());
-        }
-        let text = format!(
-            "the name of the object ({}) does not match the name on the URL ({})",
-            object.name(),
-            info.name
-        );
-        return Err(status::bad_request(text));
+    if info.name.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    object_meta::check_name(object, &info.name)
 }
 
 /// A body as an error shows it (k8s.io/apiserver, pkg/endpoints/handlers/rest.go, summarizeData).

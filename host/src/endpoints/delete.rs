@@ -6,6 +6,7 @@ use super::negotiation::{self, MediaType};
 use super::options::delete_options;
 use super::request::ResourceRequest;
 use super::{Response, decode, response, write};
+use crate::api::document::Twice;
 use crate::api::protobuf;
 use crate::api::status::{self, Result, Status};
 use crate::registry::store::{DeleteOptions, Deleted};
@@ -69,7 +70,7 @@ pub async fn delete_collection(request: &mut ResourceRequest) -> Result<Response
 /// DeleteOptions of the body, in JSON, YAML or protobuf; without a body those of the query.
 async fn read_options(request: &mut ResourceRequest) -> Result<DeleteOptions> {
     let media = negotiation::content_type(&request.headers)?;
-    let (bytes, parsed) = decode::document(request).await?;
+    let (bytes, parsed) = decode::document(request, Twice::Merges).await?;
     if bytes.is_empty() {
         return delete_options(request, None);
     }

@@ -8,6 +8,7 @@ use http::{HeaderMap, header};
 
 use super::request::ResourceRequest;
 use crate::api::status::{self, Result};
+use crate::registry::scale::SCALE;
 
 /// What the server can write and read, in the order in which upstream lists it in its errors.
 pub const MEDIA_TYPES: &[&str] = &[
@@ -85,7 +86,11 @@ pub struct Accepted {
 /// 406 if no clause of `Accept` can be met.
 pub fn accept(request: &ResourceRequest) -> Result<Accepted> {
     let pretty = is_pretty(&request.headers, request.query("pretty"));
-    negotiate(accept_header(&request.headers), pretty, Offer::Resource)
+    let offer = match request.info.subresource.as_str() {
+        SCALE => Offer::Scale,
+        _ => Offer::Resource,
+    };
+    negotiate(accept_header(&request.headers), pretty, offer)
         .ok_or_else(|| status::not_acceptable(MEDIA_TYPES))
 }
 
@@ -179,6 +184,8 @@ pub fn content_type(headers: &HeaderMap) -> Result<MediaType> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Offer {
     Resource,
+    /// autoscaling/v1 Scale, which has a protobuf form.
+    Scale,
     Status,
 }
 
@@ -186,8 +193,10 @@ impl Offer {
     fn allows(self, media: MediaType, transform: Transform) -> bool {
         match (self, transform) {
             (Self::Status, transform) => transform == Transform::Full,
+            (Self::Scale, Transform::Full) => true,
+            (Self::Scale, Transform::Table(_)) => media != MediaType::Protobuf,
             (Self::Resource, Transform::Full | Transform::Table(_)) => media != MediaType::Protobuf,
-            (Self::Resource, _) => true,
+            (Self::Resource | Self::Scale, _) => true,
         }
     }
 }

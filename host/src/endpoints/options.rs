@@ -7,42 +7,61 @@ use serde_json::Value;
 use super::request::ResourceRequest;
 use crate::api::options::FieldValidation;
 use crate::api::status::{self, FieldError, Result};
-use crate::registry::object_meta::{Preconditions, PropagationPolicy};
+use crate::registry::object_meta::{Preconditions, PropagationPolicy, is_printable};
 use crate::registry::store::DeleteOptions;
 
 #[derive(Debug, Clone)]
 pub struct WriteOptions {
     pub dry_run: bool,
     pub field_validation: FieldValidation,
+    /// Who the fields of this write are noted as belonging to: as the client said, else what its user agent
+    /// begins with.
+    pub field_manager: String,
+    /// Whether an apply takes over what others own.
+    pub force: bool,
+}
+
+/// Which options a write is sent with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteKind {
+    Create,
+    Update,
+    Patch,
+    Apply,
+}
+
+impl WriteKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Create => "CreateOptions",
+            Self::Update => "UpdateOptions",
+            Self::Patch | Self::Apply => "PatchOptions",
+        }
+    }
 }
 
 /// Longest name of a field manager, in bytes.
 const FIELD_MANAGER_MAX: usize = 128;
 
 impl WriteOptions {
-    /// `kind` is the options' kind, for the message: `CreateOptions`.
-    pub fn parse(request: &ResourceRequest, kind: &str) -> Result<Self> {
+    /// # Errors
+    /// 422 with all that is wrong.
+    pub fn parse(request: &ResourceRequest, kind: WriteKind) -> Result<Self> {
         let mut errors = Vec::new();
-        if kind == "PatchOptions" && request.has_query("force") {
-            errors.push(FieldError::forbidden(
+        let force = flag(request, "force");
+        let field_manager = request.query("fieldManager");
+        match kind {
+            WriteKind::Apply if field_manager.is_empty() => errors.push(FieldError::required(
+                "fieldManager",
+                "is required for apply patch",
+            )),
+            WriteKind::Patch if force.is_some() => errors.push(FieldError::forbidden(
                 "force",
                 "may not be specified for non-apply patch",
-            ));
+            )),
+            _ => {}
         }
-        let field_manager = request.query("fieldManager");
-        if field_manager.len() > FIELD_MANAGER_MAX {
-            errors.push(FieldError::too_long(
-                "fieldManager",
-                FIELD_MANAGER_MAX as u64,
-            ));
-        } else if field_manager.chars().any(char::is_control) {
-            let value = Value::from(field_manager);
-            errors.push(FieldError::invalid(
-                "fieldManager",
-                &value,
-                "should only contain printable characters",
-            ));
-        }
+        errors.extend(field_manager_error(field_manager));
         let dry_run = dry_run(request, &mut errors);
         let field_validation = match request.query("fieldValidation") {
             "Ignore" => FieldValidation::Ignore,
@@ -59,13 +78,52 @@ impl WriteOptions {
             }
         };
         if !errors.is_empty() {
-            return Err(status::invalid("meta.k8s.io", kind, "", errors));
+            return Err(status::invalid("meta.k8s.io", kind.name(), "", errors));
         }
+        let field_manager = match field_manager {
+            "" => manager_of(request.header(http::header::USER_AGENT)),
+            manager => manager.to_owned(),
+        };
         Ok(Self {
             dry_run,
             field_validation,
+            field_manager,
+            force: force.unwrap_or(false),
         })
     }
+}
+
+fn field_manager_error(manager: &str) -> Option<FieldError> {
+    if manager.len() > FIELD_MANAGER_MAX {
+        let max = FIELD_MANAGER_MAX as u64;
+        return Some(FieldError::too_long("fieldManager", max));
+    }
+    let is_printable = manager.chars().all(is_printable);
+    (!is_printable).then(|| {
+        let detail = "should only contain printable characters";
+        FieldError::invalid("fieldManager", &manager.into(), detail)
+    })
+}
+
+/// What a user agent says before its first slash, without what cannot be printed.
+fn manager_of(user_agent: &str) -> String {
+    let product = user_agent.split('/').next().unwrap_or_default();
+    let mut manager = String::new();
+    for character in product.chars().filter(|it| is_printable(*it)) {
+        if manager.len() + character.len_utf8() > FIELD_MANAGER_MAX {
+            break;
+        }
+        manager.push(character);
+    }
+    manager
+}
+
+/// A boolean parameter, where it is given: anything but `0` and `false` is a yes.
+fn flag(request: &ResourceRequest, name: &str) -> Option<bool> {
+    let value = request.query(name);
+    request
+        .has_query(name)
+        .then(|| value != "0" && !value.eq_ignore_ascii_case("false"))
 }
 
 fn dry_run(request: &ResourceRequest, errors: &mut Vec<FieldError>) -> bool {
@@ -190,8 +248,7 @@ fn from_query(request: &ResourceRequest) -> Result<DeleteBody> {
     };
     Ok(DeleteBody {
         preconditions: Some(preconditions),
-        orphan_dependents: optional("orphanDependents")
-            .map(|it| !matches!(it.as_str(), "0" | "false")),
+        orphan_dependents: flag(request, "orphanDependents"),
         propagation_policy: optional("propagationPolicy"),
         dry_run: request
             .query

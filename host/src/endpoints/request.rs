@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use crate::api::RequestContext;
 use crate::api::RequestInfo;
 use crate::registry::Store;
-use crate::registry::definition::VersionDefinition;
+use crate::registry::definition::{Form, VersionDefinition};
 
 pub struct ResourceRequest {
     pub info: RequestInfo,
@@ -20,7 +20,9 @@ pub struct ResourceRequest {
     pub store: Arc<Store>,
     /// Taken by the handler that reads it.
     pub body: Option<Incoming>,
-    /// What the client is told in Warning headers, besides the version's deprecation.
+    /// That the version is deprecated: told first.
+    pub deprecation: Option<String>,
+    /// What else the client is told in Warning headers.
     pub warnings: Vec<String>,
     /// True once the server stops: watches end.
     pub draining: tokio::sync::watch::Receiver<bool>,
@@ -46,6 +48,14 @@ impl ResourceRequest {
             .definition()
             .served(&self.info.version)
             .expect("routing looks the version up")
+    }
+
+    /// What the documents of this request are.
+    pub fn form(&self) -> Form<'_> {
+        let info = &self.info;
+        self.store
+            .definition()
+            .form(&info.version, &info.subresource)
     }
 
     pub fn header(&self, name: http::header::HeaderName) -> &str {

@@ -6,6 +6,7 @@
 
 mod body;
 mod list;
+mod scale;
 mod table;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use crate::storage::watch_cache::CachedObject;
 pub(super) use body::takes_gzip;
 
 pub use list::list;
+pub use scale::{read_scale, scale};
 pub(super) use table::Tables;
 
 /// One object. The answer to a write that has been committed is no error any more: if the object cannot be
@@ -81,8 +83,7 @@ pub async fn value(
     let bytes = match accepted.transform {
         Transform::Full => {
             let version = &request.info.version;
-            let mut shown = store.convert(&request.context, object, version).await?;
-            store.complete(&mut shown, version);
+            let shown = store.shown(&request.context, object, version).await?;
             shown.to_vec().into()
         }
         Transform::PartialObjectMetadata(version) if accepted.media == MediaType::Protobuf => {

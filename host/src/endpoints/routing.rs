@@ -10,6 +10,7 @@ use crate::api::RequestInfo;
 use crate::api::Status;
 use crate::api::status::{self, Result};
 use crate::registry::definition::{ObjectModel, ResourceDefinition};
+use crate::registry::scale::SCALE;
 use crate::registry::{Registry, Store};
 
 /// The store of a resource in a version that is served.
@@ -82,8 +83,12 @@ fn is_complete(definition: &ResourceDefinition, info: &RequestInfo) -> bool {
 
 fn check_subresource(definition: &ResourceDefinition, info: &RequestInfo) -> Result<()> {
     let version = definition.served(&info.version);
-    let is_status = info.subresource == "status" && version.is_some_and(|it| it.has_status);
-    if !is_status || !info.rest.is_empty() {
+    let is_served = version.is_some_and(|it| match info.subresource.as_str() {
+        "status" => it.has_status,
+        SCALE => it.scale.is_some(),
+        _ => false,
+    });
+    if !is_served || !info.rest.is_empty() {
         return Err(match definition.object_model {
             ObjectModel::Typed => status::resource_not_found(),
             ObjectModel::Custom => status::not_found(&definition.group_resource(), &info.name),

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::negotiation::Accepted;
@@ -10,41 +11,33 @@ use super::options::WriteOptions;
 use super::request::ResourceRequest;
 use super::{Response, WRITE_TIMEOUT, response};
 use crate::admission::Namespaces;
-use crate::api::RequestInfo;
 use crate::api::status::{self, Result};
-use crate::api::{Object, RequestContext};
+use crate::api::{GroupResource, Object, RequestContext, RequestInfo, UserInfo};
 use crate::authorization::{Authorizer, Decision, forbidden};
 use crate::registry::Store;
-use crate::registry::store::{WriteTarget, Written};
+use crate::registry::scale::SCALE;
+use crate::registry::store::{Change, MayCreate, WriteTarget, Written};
 
-type Writing<'a> = Pin<Box<dyn Future<Output = Result<Written>> + Send + 'a>>;
-
-pub(super) fn target(info: &RequestInfo) -> WriteTarget<'_> {
-    WriteTarget {
-        version: &info.version,
-        namespace: &info.namespace,
-        name: &info.name,
-        subresource: &info.subresource,
-        verb: &info.verb,
-    }
+/// One write as its task sees it.
+pub(super) struct Call<'a> {
+    pub(super) store: &'a Arc<Store>,
+    pub(super) context: &'a RequestContext,
+    pub(super) target: WriteTarget<'a>,
+    pub(super) warnings: &'a mut Vec<String>,
 }
+
+type Writing<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
 /// Runs a write in a task of its own, within the time that writes have: it goes on when its client hangs up, so
 /// that nobody is left with half of it.
-pub(super) async fn detached<F>(
+pub(super) async fn detached<T, F>(
     request: &mut ResourceRequest,
     options: &WriteOptions,
     write: F,
-) -> Result<Written>
+) -> Result<T>
 where
-    F: for<'a> FnOnce(
-            &'a Arc<Store>,
-            &'a RequestContext,
-            &'a RequestInfo,
-            &'a mut Vec<String>,
-        ) -> Writing<'a>
-        + Send
-        + 'static,
+    T: Send + 'static,
+    F: for<'a> FnOnce(Call<'a>) -> Writing<'a, T> + Send + 'static,
 {
     request.context.dry_run = options.dry_run;
     request.context.deadline = request.context.deadline.min(Instant::now() + WRITE_TIMEOUT);
@@ -53,13 +46,23 @@ where
         request.context.clone(),
         request.info.clone(),
     );
+    let manager = options.field_manager.clone();
     let task = tokio::spawn(async move {
         let mut warnings = Vec::new();
-        let written = tokio::time::timeout_at(
-            context.deadline,
-            write(&store, &context, &info, &mut warnings),
-        )
-        .await;
+        let call = Call {
+            store: &store,
+            context: &context,
+            target: WriteTarget {
+                version: &info.version,
+                namespace: &info.namespace,
+                name: &info.name,
+                subresource: &info.subresource,
+                verb: &info.verb,
+                manager: &manager,
+            },
+            warnings: &mut warnings,
+        };
+        let written = tokio::time::timeout_at(context.deadline, write(call)).await;
         (written, warnings)
     });
     match task.await {
@@ -78,12 +81,35 @@ where
     }
 }
 
+/// Changes what is there, or creates it where the change may.
+pub(super) async fn change(
+    request: &mut ResourceRequest,
+    accepted: &Accepted,
+    options: &WriteOptions,
+    change: Change,
+    gate: CreateGate,
+) -> Result<Response> {
+    let updated = detached(request, options, move |call| {
+        Box::pin(async move {
+            call.store
+                .update(call.context, &call.target, change, &gate, call.warnings)
+                .await
+        })
+    })
+    .await?;
+    let code = if updated.is_created { 201 } else { 200 };
+    answer(request, accepted, code, updated.written).await
+}
+
 pub(super) async fn answer(
     request: &ResourceRequest,
     accepted: &Accepted,
     code: u16,
     written: Written,
 ) -> Result<Response> {
+    if request.info.subresource == SCALE {
+        return response::scale(request, accepted, code, written).await;
+    }
     match written {
         Written::Stored(object) => response::object(request, accepted, code, &object).await,
         Written::Unstored(object) => response::value(request, accepted, code, object).await,
@@ -110,26 +136,62 @@ pub(super) async fn check_namespace(
         .await
 }
 
-/// An update that turns out to create needs the right to create, too (Z7).
-pub(super) async fn authorize_create(
-    request: &ResourceRequest,
-    authorizer: &dyn Authorizer,
-) -> Result<()> {
-    let info = RequestInfo {
-        verb: "create".into(),
-        ..request.info.clone()
-    };
-    let user = &request.context.user;
-    match authorizer.authorize(user, &info).await {
-        Ok(Decision::Allow) => Ok(()),
-        Ok(Decision::Deny { reason }) => Err(forbidden(user, &info, &reason)),
-        Err(error) => {
-            tracing::error!(
-                path = info.path,
-                error = format!("{error:#}"),
-                "the request could not be authorized"
-            );
-            Err(status::internal("the request could not be authorized"))
+/// What an update or an apply needs to create, asked when it turns out that there is nothing to change.
+pub(super) struct CreateGate {
+    authorizer: Arc<dyn Authorizer>,
+    namespaces: Arc<dyn Namespaces>,
+    user: Arc<UserInfo>,
+    /// Of the create.
+    info: RequestInfo,
+    resource: GroupResource,
+    is_namespaced: bool,
+}
+
+impl CreateGate {
+    pub(super) fn new(
+        request: &ResourceRequest,
+        authorizer: &Arc<dyn Authorizer>,
+        namespaces: &Arc<dyn Namespaces>,
+    ) -> Self {
+        let definition = request.store.definition();
+        Self {
+            authorizer: Arc::clone(authorizer),
+            namespaces: Arc::clone(namespaces),
+            user: Arc::clone(&request.context.user),
+            info: RequestInfo {
+                verb: "create".into(),
+                ..request.info.clone()
+            },
+            resource: definition.group_resource(),
+            is_namespaced: definition.is_namespaced(),
         }
+    }
+}
+
+#[async_trait]
+impl MayCreate for CreateGate {
+    /// The right to create (Z7), and a namespace that takes objects (M-2).
+    async fn check(&self) -> Result<()> {
+        match self.authorizer.authorize(&self.user, &self.info).await {
+            Ok(Decision::Allow) => {}
+            Ok(Decision::Deny { reason }) => {
+                return Err(forbidden(&self.user, &self.info, &reason));
+            }
+            Err(error) => {
+                tracing::error!(
+                    path = self.info.path,
+                    error = format!("{error:#}"),
+                    "the request could not be authorized"
+                );
+                return Err(status::internal("the request could not be authorized"));
+            }
+        }
+        if !self.is_namespaced {
+            return Ok(());
+        }
+        let (namespace, name) = (&self.info.namespace, &self.info.name);
+        self.namespaces
+            .check_create(namespace, &self.resource, name)
+            .await
     }
 }

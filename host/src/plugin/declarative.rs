@@ -39,6 +39,10 @@ impl Strategy for Declarative {
         relabel(&api_version, items)
     }
 
+    fn only_relabels(&self) -> bool {
+        true
+    }
+
     async fn cells(&self, _: &RequestContext, _: &Target, _: Vec<Bytes>) -> Result<Vec<Value>> {
         Err(status::internal("a definition computes no columns"))
     }

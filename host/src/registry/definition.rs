@@ -141,7 +141,38 @@ pub enum BackendDefinition {
     Unwatched,
 }
 
+/// What the documents of a request are: whole objects of a version, or their scale.
+#[derive(Debug, Clone, Copy)]
+pub struct Form<'a> {
+    pub group: &'a str,
+    pub version: &'a str,
+    pub kind: &'a str,
+    pub schema: &'a Schema,
+    pub object_model: ObjectModel,
+}
+
+impl Form<'_> {
+    pub fn api_version(&self) -> String {
+        GroupVersion::new(self.group, self.version).to_string()
+    }
+}
+
 impl ResourceDefinition {
+    /// The form of the documents of requests for `version` and `subresource`. Routing has found both.
+    pub fn form<'a>(&'a self, version: &'a str, subresource: &str) -> Form<'a> {
+        if subresource == super::scale::SCALE {
+            return super::scale::form();
+        }
+        let found = self.version(version);
+        Form {
+            group: &self.group,
+            version,
+            kind: &self.names.kind,
+            schema: &found.unwrap_or_else(|| self.storage_version()).schema,
+            object_model: self.object_model,
+        }
+    }
+
     pub fn group_resource(&self) -> GroupResource {
         GroupResource {
             group: self.group.clone(),

@@ -73,6 +73,33 @@ pub fn set_namespace(object: &mut Object, namespace: &str) -> Result<()> {
     Ok(())
 }
 
+/// Whether an object is the one that the URL names.
+///
+/// # Errors
+/// 400.
+pub fn check_name(object: &Object, name: &str) -> Result<()> {
+    let text = match object.name() {
+        given if given == name => return Ok(()),
+        "" => format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        ),
+        given => {
+            format!("the name of the object ({given}) does not match the name on the URL ({name})")
+        }
+    };
+    Err(status::bad_request(text))
+}
+
+/// Whether a character may stand in the name of a field manager: what can be seen, and the space.
+pub fn is_printable(character: char) -> bool {
+    let is_format = matches!(
+        character,
+        '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{ffff}' | '\u{e0000}'..='\u{10ffff}'
+    );
+    character == ' ' || !(character.is_control() || character.is_whitespace() || is_format)
+}
+
 /// The generation of a new object.
 pub fn set_generation_on_create(object: &mut Object, model: ObjectModel) {
     if model.counts_generation() {
@@ -116,23 +143,39 @@ fn copy(new: &mut Object, old: &Object, field: &str) {
 }
 
 fn is_same_outside_metadata(new: &Object, old: &Object) -> bool {
-    let content = |object: &'_ Object| -> Vec<(String, Value)> {
-        let fields = object.0.iter().filter(|(key, _)| *key != "metadata");
-        fields
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect()
-    };
-    content(new) == content(old)
+    is_same_but(&new.0, &old.0, &["metadata"])
 }
 
-/// Whether an update changes nothing, so that nothing is written: all but the resourceVersion is the same.
+/// Whether an update changes nothing, so that nothing is written: all but the resourceVersion and the times of
+/// managedFields is the same (k8s.io/apiserver, IgnoreManagedFieldsTimestampsTransformer).
 pub fn is_unchanged(new: &Object, old: &Object) -> bool {
-    let metadata = |object: &Object| -> Map<String, Value> {
-        let mut metadata = object.metadata().clone();
-        metadata.remove("resourceVersion");
-        metadata
+    const APART: [&str; 2] = ["managedFields", "resourceVersion"];
+    is_same_outside_metadata(new, old)
+        && is_same_but(new.metadata(), old.metadata(), &APART)
+        && is_same_but_times(
+            new.metadata().get("managedFields"),
+            old.metadata().get("managedFields"),
+        )
+}
+
+/// Whether two maps are the same, some keys apart.
+fn is_same_but(a: &Map<String, Value>, b: &Map<String, Value>, keys: &[&str]) -> bool {
+    let rest =
+        |map: &'_ Map<String, Value>| map.keys().filter(|it| !keys.contains(&it.as_str())).count();
+    let is_same =
+        |(key, value): (&String, &Value)| keys.contains(&key.as_str()) || b.get(key) == Some(value);
+    a.iter().all(is_same) && rest(a) == rest(b)
+}
+
+fn is_same_but_times(a: Option<&Value>, b: Option<&Value>) -> bool {
+    let (Some(Value::Array(a)), Some(Value::Array(b))) = (a, b) else {
+        return a == b;
     };
-    is_same_outside_metadata(new, old) && metadata(new) == metadata(old)
+    let is_same = |(a, b): (&Value, &Value)| match (a, b) {
+        (Value::Object(a), Value::Object(b)) => is_same_but(a, b, &["time"]),
+        _ => a == b,
+    };
+    a.len() == b.len() && a.iter().zip(b).all(is_same)
 }
 
 /// Whether only finalizers, ownerReferences and managedFields differ: such a write needs no plugin.
@@ -143,12 +186,7 @@ pub fn is_only_ownership_changed(new: &Object, old: &Object) -> bool {
         "managedFields",
         "resourceVersion",
     ];
-    let rest = |object: &Object| -> Map<String, Value> {
-        let mut metadata = object.metadata().clone();
-        metadata.retain(|key, _| !OWNERSHIP.contains(&key.as_str()));
-        metadata
-    };
-    is_same_outside_metadata(new, old) && rest(new) == rest(old)
+    is_same_outside_metadata(new, old) && is_same_but(new.metadata(), old.metadata(), &OWNERSHIP)
 }
 
 /// Removes owner references that are there twice; the warning for the client where there were any.

@@ -3,8 +3,7 @@
 
 use serde_json::Value;
 
-use super::ResourceDefinition;
-use super::definition::{ColumnDefinition, ObjectModel};
+use super::definition::{ColumnDefinition, Form, ObjectModel};
 use crate::api::Object;
 use crate::api::status::{self, FieldError, Result, Status};
 
@@ -81,16 +80,12 @@ fn fill(value: &mut Value, zero: &Value) {
 ///
 /// # Errors
 /// 422.
-pub fn check_patched_type(
-    definition: &ResourceDefinition,
-    base: &Object,
-    patched: &Object,
-) -> Result<()> {
+pub fn check_patched_type(form: &Form<'_>, base: &Object, patched: &Object) -> Result<()> {
     let is_kind = patched.kind() == base.kind();
     if is_kind && patched.api_version() == base.api_version() {
         return Ok(());
     }
-    match definition.object_model {
+    match form.object_model {
         ObjectModel::Typed => {
             let value = String::from_utf8_lossy(&patched.to_vec()).into_owned();
             let detail = format!(
@@ -130,7 +125,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::registry::definition::{NameRule, Names, Scope, UpdateRules};
+    use crate::registry::schema::Schema;
 
     fn object(json: &Value) -> Object {
         Object::from_slice(json.to_string().as_bytes()).unwrap()
@@ -152,20 +147,18 @@ mod tests {
     #[test]
     fn patches_cannot_change_the_kind() {
         let check = |object_model, patch: Value| {
-            let definition = ResourceDefinition {
-                group: "g".into(),
-                names: Names::default(),
-                scope: Scope::Namespaced,
-                versions: Vec::new(),
-                name_rule: NameRule::DnsLabel,
+            let schema = Schema::compile(&json!({"type": "object"})).unwrap();
+            let form = Form {
+                group: "g",
+                version: "v1",
+                kind: "K",
+                schema: &schema,
                 object_model,
-                update: UpdateRules::default(),
-                backend: None,
             };
             let base = json!({"apiVersion": "g/v1", "kind": "K", "metadata": {"name": "a"}});
             let mut patched = base.clone();
             json_patch::merge(&mut patched, &patch);
-            check_patched_type(&definition, &object(&base), &object(&patched))
+            check_patched_type(&form, &object(&base), &object(&patched))
                 .map_err(|it| format!("{} {}", it.code, it.message))
         };
         assert_eq!(check(ObjectModel::Custom, json!({"spec": 1})), Ok(()));

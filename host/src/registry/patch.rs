@@ -10,11 +10,13 @@ use serde_json::{Map, Value};
 
 use super::ResourceDefinition;
 use crate::api::Object;
+use crate::api::document::{self, Twice};
 use crate::api::status::{self, Result};
 
 const JSON_PATCH: &str = "application/json-patch+json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 const STRATEGIC_MERGE_PATCH: &str = "application/strategic-merge-patch+json";
+const APPLY_PATCH: &str = "application/apply-patch+yaml";
 
 /// Metadata that a patch can change without the resource's own rules being asked.
 const OWNERSHIP: [&str; 5] = [
@@ -30,12 +32,16 @@ pub enum PatchKind {
     Json,
     Merge,
     Strategic,
+    /// Server-side apply: its document is no [`Patch`], but a [`super::apply::Configuration`].
+    Apply,
 }
 
 /// A patch that has been read; it may be applied many times, as conflicts demand.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Patch {
     body: Body,
+    /// What a client that wants to know is told of the document itself.
+    complaints: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -48,9 +54,9 @@ enum Body {
 /// Media types that a resource can be patched with.
 pub fn media_types(definition: &ResourceDefinition) -> &'static [&'static str] {
     if definition.object_model.offers_strategic_merge_patch() {
-        &[JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH]
+        &[JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH]
     } else {
-        &[JSON_PATCH, MERGE_PATCH]
+        &[JSON_PATCH, MERGE_PATCH, APPLY_PATCH]
     }
 }
 
@@ -65,6 +71,7 @@ pub fn kind(content_type: &str, definition: &ResourceDefinition) -> Result<Patch
         JSON_PATCH => PatchKind::Json,
         MERGE_PATCH => PatchKind::Merge,
         STRATEGIC_MERGE_PATCH => PatchKind::Strategic,
+        APPLY_PATCH => PatchKind::Apply,
         _ => return Err(definition.object_model.unsupported_patch(offered)),
     };
     if offered.contains(&essence) {
@@ -78,18 +85,29 @@ impl Patch {
     /// # Errors
     /// 400 where it cannot be read, 413 where it has too many operations.
     pub fn parse(kind: PatchKind, bytes: &[u8]) -> Result<Self> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-            status::bad_request(match kind {
-                PatchKind::Json => format!("error decoding patch: {error}"),
-                PatchKind::Merge | PatchKind::Strategic => "invalid JSON patch".into(),
-            })
-        })?;
-        let body = match kind {
-            PatchKind::Json => Body::Json(json::operations(value)?),
-            PatchKind::Merge => Body::Merge(fields(value)?),
-            PatchKind::Strategic => Body::Strategic(fields(value)?),
-        };
-        Ok(Self { body })
+        let document = document::parse_json(bytes, Twice::Replaces)
+            .map_err(|_| status::bad_request("invalid JSON patch"))?;
+        let is_json = kind == PatchKind::Json;
+        let duplicates = document.duplicates.into_iter();
+        let duplicates = duplicates.map(|path| match is_json {
+            true => format!("json patch duplicate field \"{path}\""),
+            false => format!("duplicate field \"{path}\""),
+        });
+        let unknown = is_json.then(|| json::unknown_fields(&document.value));
+        Ok(Self {
+            complaints: duplicates.chain(unknown.into_iter().flatten()).collect(),
+            body: match kind {
+                PatchKind::Json => Body::Json(json::operations(document.value)?),
+                PatchKind::Strategic => Body::Strategic(fields(document.value)?),
+                PatchKind::Merge | PatchKind::Apply => Body::Merge(fields(document.value)?),
+            },
+        })
+    }
+
+    /// What a client that wants to know is told of the document itself: fields that are there twice, or are not
+    /// known.
+    pub fn complaints(&self) -> impl Iterator<Item = String> + '_ {
+        self.complaints.iter().cloned()
     }
 
     /// The object as the patch wants it.

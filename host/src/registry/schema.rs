@@ -11,7 +11,6 @@ mod formats;
 mod lists;
 mod pattern;
 mod prune;
-mod scale;
 mod validate;
 
 use serde_json::{Map, Value};
@@ -19,7 +18,7 @@ use serde_json::{Map, Value};
 use crate::api::status::FieldError;
 use compile::Node;
 
-pub use scale::validate_scale;
+pub(crate) use validate::go_float;
 
 /// A compiled `openAPIV3Schema` of a whole object.
 #[derive(Debug)]

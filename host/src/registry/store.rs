@@ -3,19 +3,23 @@
 //! Reads come from the watch cache and are in `read`; writes are in `create`, `update` and `delete`. Errors of
 //! the storage become a Status here and nowhere else.
 
+mod change;
 mod create;
 mod delete;
 mod index;
+mod ownership;
 pub mod read;
 mod update;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+pub use change::Change;
 pub use delete::{DeleteOptions, Deleted};
 pub use index::ObjectIndexer;
-pub use update::Change;
+pub use update::{MayCreate, Updated};
 
+use super::apply::FieldManager;
 use super::strategy::{Operation, Strategy, Target};
 use super::{ResourceDefinition, object_model};
 use crate::ambient::{Clock, UidSource};
@@ -23,6 +27,9 @@ use crate::api::status::{self, Result};
 use crate::api::{Object, RequestContext, Status};
 use crate::storage::watch_cache::{CachedObject, WatchCache};
 use crate::storage::{Key, Record, Scope, Storage, StorageError};
+
+/// The status subresource's name.
+const STATUS: &str = "status";
 
 /// One resource, served in all its versions.
 pub struct Store {
@@ -33,6 +40,7 @@ pub struct Store {
     cache: Arc<WatchCache>,
     clock: Arc<dyn Clock>,
     uids: Arc<dyn UidSource>,
+    field_manager: FieldManager,
     /// Tells the views that this store has made of cached objects from those of a store before it: a reloaded
     /// plugin may convert in another way.
     epoch: u32,
@@ -55,10 +63,12 @@ pub struct WriteTarget<'a> {
     pub namespace: &'a str,
     /// Empty for a create: the object's own.
     pub name: &'a str,
-    /// Empty, or `status`.
+    /// Empty, `status` or `scale`.
     pub subresource: &'a str,
     /// The request's verb.
     pub verb: &'a str,
+    /// Who the fields that this write sets belong to.
+    pub manager: &'a str,
 }
 
 impl Store {
@@ -74,6 +84,7 @@ impl Store {
         let prefix = definition.prefix();
         Self {
             epoch: EPOCH.fetch_add(1, Ordering::Relaxed),
+            field_manager: FieldManager::new(&definition),
             definition,
             prefix,
             strategy,
@@ -159,6 +170,11 @@ impl Store {
     ) -> Result<Object> {
         let api_version = self.definition.group_version(version).to_string();
         if object.api_version() == api_version {
+            return Ok(object);
+        }
+        if self.strategy.only_relabels() {
+            let mut object = object;
+            object.set_type(&api_version, &self.definition.names.kind);
             return Ok(object);
         }
         let mut converted = self

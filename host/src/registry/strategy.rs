@@ -46,6 +46,11 @@ pub trait Strategy: Send + Sync {
         items: Vec<Bytes>,
     ) -> Result<Vec<Bytes>>;
 
+    /// Whether all versions are the same but for their names, so that a conversion needs no call.
+    fn only_relabels(&self) -> bool {
+        false
+    }
+
     /// The cells of table rows, a JSON array per object; only asked where the resource exports columns.
     async fn cells(
         &self,

@@ -11,7 +11,8 @@ use crate::api::{Object, RequestContext};
 use crate::endpoints::negotiation::{self, IncludeObject, MetaVersion};
 use crate::endpoints::request::ResourceRequest;
 use crate::registry::Store;
-use crate::registry::definition::{ObjectModel, VersionDefinition};
+use crate::registry::definition::{ColumnDefinition, ObjectModel};
+use crate::registry::scale::{self, SCALE};
 use crate::registry::store::read::ObjectAt;
 use crate::registry::strategy::{Operation, Target};
 use crate::registry::table::Columns;
@@ -40,10 +41,15 @@ impl Tables {
     ) -> Result<Self> {
         let info = &request.info;
         let some = |text: &str| Some(text.to_owned()).filter(|it| !it.is_empty());
+        let is_scale = info.subresource == SCALE;
+        let columns = match is_scale {
+            true => columns(&request.store, &scale::columns())?,
+            false => columns(&request.store, &request.version().columns)?,
+        };
         Ok(Self {
             store: Arc::clone(&request.store),
-            columns: columns(&request.store, request.version())?,
-            is_computed: request.version().exports_columns,
+            columns,
+            is_computed: request.version().exports_columns && !is_scale,
             target: Target {
                 group: info.group.clone(),
                 version: info.version.clone(),
@@ -89,12 +95,21 @@ impl Tables {
         object: Object,
         metadata: &[u8],
     ) -> Result<Bytes> {
-        let revision = object.resource_version().to_owned();
-        let mut shown = self
+        let shown = self
             .store
-            .convert(context, object, &self.target.version)
+            .shown(context, object, &self.target.version)
             .await?;
-        self.store.complete(&mut shown, &self.target.version);
+        Ok(self.made(context, shown, metadata).await)
+    }
+
+    /// A table of an object as it is shown.
+    pub(super) async fn made(
+        &self,
+        context: &RequestContext,
+        shown: Object,
+        metadata: &[u8],
+    ) -> Bytes {
+        let revision = shown.resource_version().to_owned();
         let full: Bytes = shown.to_vec().into();
         let cells = self
             .cells(context, std::slice::from_ref(&full), &[shown])
@@ -106,7 +121,7 @@ impl Tables {
             table.extend_from_slice(&self.row(&cells, &full, metadata));
         }
         table.extend_from_slice(b"]}");
-        Ok(table.into())
+        table.into()
     }
 
     /// A table of a list.
@@ -265,12 +280,12 @@ impl Tables {
     }
 }
 
-/// The columns of a version.
+/// Columns as they are declared.
 ///
 /// # Errors
 /// 500: they are checked at load.
-fn columns(store: &Store, version: &VersionDefinition) -> Result<Columns> {
-    let mut declared = version.columns.clone();
+fn columns(store: &Store, declared: &[ColumnDefinition]) -> Result<Columns> {
+    let mut declared = declared.to_vec();
     for column in declared.iter_mut().filter(|it| it.json_path.is_empty()) {
         // Only the plugin can say: there is nothing to show where it does not.
         column.json_path = ".metadata.none".into();

@@ -35,6 +35,7 @@ fn request(it: &Fixture, path: &str, accept: &str) -> ResourceRequest {
         context: it.context.clone(),
         store: Arc::clone(&it.store),
         body: None,
+        deprecation: None,
         warnings: vec![],
         draining,
     }

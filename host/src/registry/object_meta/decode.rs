@@ -177,7 +177,8 @@ fn keep(
                     .ok_or_else(|| mismatch(&path, "an object"))?;
                 fields(map, known, &path, unknown)?;
             }
-            Ok(!items.is_empty())
+            // An empty list of managedFields is a wish: to forget who owns what.
+            Ok(!items.is_empty() || path == "metadata.managedFields")
         }
     }
 }

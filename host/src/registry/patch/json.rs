@@ -43,6 +43,18 @@ pub(super) fn operations(value: Value) -> Result<Vec<Value>> {
     Ok(list)
 }
 
+/// What operations have beside their known fields: ignored, and told to clients that want to know.
+pub(super) fn unknown_fields(operations: &Value) -> Vec<String> {
+    const KNOWN: [&str; 4] = ["from", "op", "path", "value"];
+    let operations = operations.as_array().into_iter().flatten().enumerate();
+    let unknown = operations.flat_map(|(index, operation)| {
+        let fields = operation.as_object().into_iter().flatten();
+        let unknown = fields.filter(|(name, _)| !KNOWN.contains(&name.as_str()));
+        unknown.map(move |(name, _)| format!("json patch unknown field \"[{index}].{name}\""))
+    });
+    unknown.collect()
+}
+
 /// What Go's decoder calls a value.
 pub(super) fn go_kind(value: &Value) -> &'static str {
     match value {

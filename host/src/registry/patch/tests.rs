@@ -87,7 +87,7 @@ fn patches_that_fail_say_how() {
     check(
         PatchKind::Json,
         "{nope",
-        expect!["400 BadRequest error decoding patch: key must be a string at line 1 column 2"],
+        expect!["400 BadRequest invalid JSON patch"],
     );
     check(
         PatchKind::Merge,
@@ -194,7 +194,7 @@ fn media_types_depend_on_the_object_model() {
         Ok(PatchKind::Json)
     );
     assert_eq!(of(ObjectModel::Typed, strategic), Ok(PatchKind::Strategic));
-    expect!["415 the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json"].assert_eq(&of(ObjectModel::Custom, strategic).unwrap_err());
+    expect!["415 the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"].assert_eq(&of(ObjectModel::Custom, strategic).unwrap_err());
     expect!["415 415: Unsupported Media Type"]
         .assert_eq(&of(ObjectModel::Typed, "application/json").unwrap_err());
 }

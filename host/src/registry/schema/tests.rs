@@ -321,22 +321,6 @@ fn unchecked_rules_are_told_of() {
 }
 
 #[test]
-fn scale_fields_are_counts() {
-    let scale = crate::registry::definition::ScaleDefinition {
-        spec_replicas_path: ".spec.size".into(),
-        status_replicas_path: ".status.replicas".into(),
-        label_selector_path: Some(".status.selector".into()),
-    };
-    let of = |spec: Value| show(&validate_scale(&object(spec), &scale));
-    expect![""].assert_eq(&of(json!({"size": 1})));
-    expect!["FieldValueInvalid .spec.size: Invalid value: -1: should be a non-negative integer"]
-        .assert_eq(&of(json!({"size": -1})));
-    expect!["FieldValueInvalid .spec.size: Invalid value: 0: .spec.size accessor error: big is of the type string, expected int64"].assert_eq(&of(json!({"size": "big"})));
-    expect!["FieldValueInvalid .spec.size: Invalid value: 0: .spec.size accessor error: 1.2345678901234567e+19 is of the type float64, expected int64"].assert_eq(&of(json!({"size": 12_345_678_901_234_567_890_u64})));
-    expect!["FieldValueInvalid .spec.size: Invalid value: 0: .spec accessor error: 1 is of the type int64, expected map[string]interface{}"].assert_eq(&of(json!(1)));
-}
-
-#[test]
 fn bad_schemas_are_refused_in_one_line() {
     let of = |spec: Value| {
         let document = json!({"type": "object", "properties": {"spec": spec}});

@@ -507,7 +507,7 @@ fn show_bound(value: &Value, limit: f64) -> String {
 }
 
 /// A float as Go's `%v` shows it: shortest digits, an exponent of two digits from 1e+06 on and below 1e-04.
-pub(super) fn go_float(float: f64) -> String {
+pub(crate) fn go_float(float: f64) -> String {
     let scientific = format!("{float:e}");
     let Some((digits, exponent)) = scientific.split_once('e') else {
         return scientific;

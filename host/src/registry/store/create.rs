@@ -12,13 +12,28 @@ use crate::storage::{Expected, StorageError, Write};
 /// How many generated names are tried (KEP-4420).
 const NAME_TRIES: usize = 8;
 
+/// What is to be created, in the request's version, defaulted by its schema and in its place.
+pub(super) struct Creation {
+    pub(super) object: Object,
+    pub(super) ownership: Ownership,
+}
+
+/// How it is noted who owns the fields of a new object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ownership {
+    /// All that the client sent belongs to it.
+    Update,
+    /// Its managedFields say so already.
+    Applied,
+}
+
 impl Store {
     /// Creates `object`: of the request's version, pruned and defaulted by its schema, in its place.
     pub async fn create(
         &self,
         context: &RequestContext,
         target: &WriteTarget<'_>,
-        mut object: Object,
+        object: Object,
         warnings: &mut Vec<String>,
     ) -> Result<Written> {
         if !object.resource_version().is_empty() {
@@ -27,48 +42,81 @@ impl Store {
             ));
         }
         let mut hooks = self.strategy.begin(context);
+        let is_generated = object.name().is_empty() && !object.meta("generateName").is_empty();
+        let tries = if is_generated { NAME_TRIES } else { 1 };
+        let new = Creation {
+            object,
+            ownership: Ownership::Update,
+        };
+        let object = self
+            .begin_create(context, target, new, &mut *hooks, warnings)
+            .await?;
+        let mut name = String::new();
+        for _ in 0..tries {
+            let mut named = object.clone();
+            object_meta::generate_name(&mut named, &*self.uids);
+            named.name().clone_into(&mut name);
+            let mut said = Vec::new();
+            let created = self
+                .try_create(context, target, named, &mut *hooks, &mut said)
+                .await?;
+            if let Some(written) = created {
+                warnings.extend(said);
+                return Ok(written);
+            }
+        }
+        Err(self
+            .exists(context, target.namespace, &name, is_generated)
+            .await)
+    }
+
+    /// Creates for an update or an apply that found nothing; `None` where somebody else was faster.
+    pub(super) async fn create_object(
+        &self,
+        context: &RequestContext,
+        target: &WriteTarget<'_>,
+        new: Creation,
+        hooks: &mut dyn WriteHooks,
+        warnings: &mut Vec<String>,
+    ) -> Result<Option<Written>> {
+        let object = self
+            .begin_create(context, target, new, hooks, warnings)
+            .await?;
+        self.try_create(context, target, object, hooks, warnings)
+            .await
+    }
+
+    /// From what the client sent to the object in the storage version, with all but its name.
+    async fn begin_create(
+        &self,
+        context: &RequestContext,
+        target: &WriteTarget<'_>,
+        new: Creation,
+        hooks: &mut dyn WriteHooks,
+        warnings: &mut Vec<String>,
+    ) -> Result<Object> {
+        let mut object = new.object;
         if self.keeps_status() {
             object.0.remove("status");
         }
+        object.metadata_mut().remove("resourceVersion");
         let hook_target =
             self.hook_target(target, target.version, object.name(), Operation::Create);
         let object = hooks.default(&hook_target, object).await?;
         let storage_version = self.definition.storage_version().name.clone();
         let mut object = self.convert(context, object, &storage_version).await?;
-        object_meta::fill_system_fields(&mut object, &*self.clock, &*self.uids);
-        object_meta::set_generation_on_create(&mut object, self.definition.object_model);
+        self.complete(&mut object, &storage_version);
         warnings.extend(object_meta::dedup_owner_references(&mut object));
-        warnings.extend(object_meta::finalizer_warnings(
-            &object,
-            None,
-            self.definition.object_model,
-        ));
-
-        let generated = object.name().is_empty() && !object.meta("generateName").is_empty();
-        let mut tries = if generated { NAME_TRIES } else { 1 };
-        loop {
-            let mut named = object.clone();
-            object_meta::generate_name(&mut named, &*self.uids);
-            tries -= 1;
-            let mut said = Vec::new();
-            match self
-                .try_create(context, target, named, &mut *hooks, &mut said)
-                .await?
-            {
-                Attempt::Written(written) => {
-                    warnings.extend(said);
-                    return Ok(written);
-                }
-                Attempt::Exists(_) if tries > 0 => {}
-                Attempt::Exists(name) => {
-                    return Err(self
-                        .exists(context, target.namespace, &name, generated)
-                        .await);
-                }
-            }
+        object_meta::fill_system_fields(&mut object, &*self.clock, &*self.uids);
+        if new.ownership == Ownership::Update {
+            let live = self.empty(target.version);
+            self.own(context, target, &live, &mut object).await;
         }
+        object_meta::set_generation_on_create(&mut object, self.definition.object_model);
+        Ok(object)
     }
 
+    /// `None` where there is an object of this name.
     async fn try_create(
         &self,
         context: &RequestContext,
@@ -76,23 +124,31 @@ impl Store {
         object: Object,
         hooks: &mut dyn WriteHooks,
         warnings: &mut Vec<String>,
-    ) -> Result<Attempt> {
+    ) -> Result<Option<Written>> {
         let version = self.definition.storage_version();
         let hook_target = self.hook_target(target, &version.name, object.name(), Operation::Create);
-        let mut object = hooks.prepare(&hook_target, object, None, warnings).await?;
-        self.complete(&mut object, &version.name);
+        let object = self
+            .prepare(hooks, &hook_target, object, None, warnings)
+            .await?;
 
         let errors = object_meta::validate_create(&object, &self.definition);
-        self.check(&hook_target, &object, None, errors, hooks, warnings)
-            .await?;
+        self.check(
+            context,
+            target,
+            &hook_target,
+            (&object, None),
+            errors,
+            hooks,
+            warnings,
+        )
+        .await?;
+        self.warn(&object, None, warnings);
 
         let name = object.name().to_owned();
         let key = self.key(target.namespace, &name);
         if context.dry_run {
-            return match self.current(context, target.namespace, &name).await? {
-                Some(_) => Ok(Attempt::Exists(name)),
-                None => Ok(Attempt::Written(Written::Unstored(object))),
-            };
+            let current = self.current(context, target.namespace, &name).await?;
+            return Ok(current.is_none().then_some(Written::Unstored(object)));
         }
         let write = Write {
             key: Arc::clone(&key),
@@ -100,8 +156,8 @@ impl Store {
             record: Some(Self::record(&object)),
         };
         match self.storage.commit(context, vec![write]).await {
-            Ok(revision) => Ok(Attempt::Written(self.committed(&key, object, revision))),
-            Err(StorageError::Exists { .. }) => Ok(Attempt::Exists(name)),
+            Ok(revision) => Ok(Some(self.committed(&key, object, revision))),
+            Err(StorageError::Exists { .. }) => Ok(None),
             Err(error) => Err(self.storage_status(error, &name)),
         }
     }
@@ -112,11 +168,11 @@ impl Store {
         context: &RequestContext,
         namespace: &str,
         name: &str,
-        generated: bool,
+        is_generated: bool,
     ) -> Box<status::Status> {
         let resource = self.definition.group_resource();
         let mut status = status::already_exists(&resource, name);
-        if generated {
+        if is_generated {
             status.message += ", the server was not able to generate a unique name for the object";
             return status.with_retry_after(1);
         }
@@ -127,10 +183,4 @@ impl Store {
         }
         status
     }
-}
-
-enum Attempt {
-    Written(Written),
-    /// There is an object of this name.
-    Exists(String),
 }

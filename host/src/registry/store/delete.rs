@@ -128,7 +128,7 @@ impl Store {
     }
 
     /// The stored bytes as a tree.
-    pub(super) fn parse(&self, cached: &CachedObject) -> Result<Object> {
+    pub(crate) fn parse(&self, cached: &CachedObject) -> Result<Object> {
         Object::from_slice(&cached.bytes).ok_or_else(|| -> Box<Status> {
             tracing::error!(key = %cached.key, "a stored object is no JSON object");
             status::internal("the stored object cannot be read")

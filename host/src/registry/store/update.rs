@@ -1,57 +1,63 @@
-//! Updating and patching an object: read, change, check, compare and swap (W4, W5, L3, L4, L8).
+//! Updating, patching and applying: read, change, check, compare and swap (W4, W5, L3, L4, L8).
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use async_trait::async_trait;
 use tokio::time::Instant;
 
+use super::change::Change;
+use super::create::{Creation, Ownership};
 use super::{DeleteOptions, Deleted, Store, WriteTarget, Written};
-use crate::api::options::FieldValidation;
 use crate::api::status::{self, FieldError, Result};
 use crate::api::{Object, RequestContext};
 use crate::registry::definition::ObjectModel;
-use crate::registry::patch::Patch;
 use crate::registry::strategy::{Operation, Target, WriteHooks};
-use crate::registry::{object_meta, object_model};
+use crate::registry::{object_meta, scale};
 use crate::storage::watch_cache::CachedObject;
 use crate::storage::{Expected, StorageError, Write};
 
-/// How the new object comes from the old one.
-pub enum Change {
-    /// The client's whole object: of the request's version, pruned and defaulted by its schema.
-    Replace(Object),
-    Patch {
-        patch: Patch,
-        field_validation: FieldValidation,
-    },
+/// Asked before an update or an apply creates.
+#[async_trait]
+pub trait MayCreate: Send + Sync {
+    /// # Errors
+    /// The client's answer: it may not, or its namespace takes no objects.
+    async fn check(&self) -> Result<()>;
+}
+
+#[derive(Debug)]
+pub struct Updated {
+    pub written: Written,
+    pub is_created: bool,
 }
 
 impl Store {
-    /// Applies `change` to the object as it is. A patch that names no resourceVersion is applied again to what
-    /// others have written meanwhile, until the context's deadline.
+    /// Applies `change` to the object as it is. One that names no resourceVersion is applied again to what others
+    /// have written meanwhile, until the context's deadline.
     pub async fn update(
         &self,
         context: &RequestContext,
         target: &WriteTarget<'_>,
         change: Change,
+        gate: &dyn MayCreate,
         warnings: &mut Vec<String>,
-    ) -> Result<Written> {
+    ) -> Result<Updated> {
         let mut hooks = self.strategy.begin(context);
         loop {
-            let Some(cached) = self.current(context, target.namespace, target.name).await? else {
-                return Err(status::not_found(
-                    &self.definition.group_resource(),
-                    target.name,
-                ));
-            };
             let mut said = Vec::new();
-            let attempt = self
-                .try_update(context, target, &change, &cached, &mut *hooks, &mut said)
-                .await?;
+            let attempt = match self.current(context, target.namespace, target.name).await? {
+                Some(cached) => {
+                    self.try_update(context, target, &change, &cached, &mut *hooks, &mut said)
+                        .await?
+                }
+                None => {
+                    self.try_create_by(context, target, &change, gate, &mut *hooks, &mut said)
+                        .await?
+                }
+            };
             match attempt {
-                Attempt::Written(written) => {
+                Attempt::Done(updated) => {
                     warnings.extend(said);
-                    return Ok(written);
+                    return Ok(updated);
                 }
                 Attempt::Conflict if Instant::now() < context.deadline => {}
                 Attempt::Conflict => {
@@ -61,6 +67,59 @@ impl Store {
                     ));
                 }
             }
+        }
+    }
+
+    /// Creates what the change describes, where it may create.
+    async fn try_create_by(
+        &self,
+        context: &RequestContext,
+        target: &WriteTarget<'_>,
+        change: &Change,
+        gate: &dyn MayCreate,
+        hooks: &mut dyn WriteHooks,
+        warnings: &mut Vec<String>,
+    ) -> Result<Attempt> {
+        let resource = self.definition.group_resource();
+        let may_create = match change {
+            Change::Replace(_) => self.definition.update.allow_create,
+            Change::Apply { .. } => true,
+            Change::Patch { .. } => false,
+        };
+        if !may_create || !target.subresource.is_empty() {
+            return Err(status::not_found(&resource, target.name));
+        }
+        let (object, ownership) = match change {
+            Change::Replace(object) => (object.clone(), Ownership::Update),
+            _ => {
+                let live = self.empty(target.version);
+                let changed = self
+                    .changed(context, target, change, &live, warnings)
+                    .await?;
+                (changed.object, Ownership::Applied)
+            }
+        };
+        if !object.uid().is_empty() {
+            if matches!(change, Change::Replace(_)) {
+                return Err(self.other_uid(target, object.uid(), ""));
+            }
+            let text = format!(
+                "uid mismatch: the provided object specified uid {}, and no existing object was found",
+                object.uid()
+            );
+            return Err(status::conflict(&resource, target.name, &text));
+        }
+        gate.check().await?;
+        let creation = Creation { object, ownership };
+        match self
+            .create_object(context, target, creation, hooks, warnings)
+            .await?
+        {
+            Some(written) => Ok(Attempt::Done(Updated {
+                written,
+                is_created: true,
+            })),
+            None => Ok(Attempt::Conflict),
         }
     }
 
@@ -76,40 +135,54 @@ impl Store {
         let old = self.parse(cached)?;
         if let Some(new) = self.without_plugin(target, change, &old)? {
             let is_conditional = self.check_versions(target, &new, &old, change)?;
-            let new = self.settle(target, new, &old);
-            self.warn(&new, &old, warnings);
+            let mut new = self.settle(target, new, &old);
+            self.own_metadata(target, &old, &mut new).await;
             let errors = object_meta::validate_update(&new, &old, &self.definition);
             if !errors.is_empty() {
                 return Err(self.invalid(target.name, errors));
             }
+            self.warn(&new, Some(&old), warnings);
             return self
                 .commit_update(context, cached, &old, new, is_conditional)
                 .await;
         }
 
-        let new = self
-            .changed(context, target, change, &old, warnings)
+        let base = self.shown(context, old.clone(), target.version).await?;
+        let changed = self
+            .changed(context, target, change, &base, warnings)
             .await?;
-        let is_conditional = self.check_versions(target, &new, &old, change)?;
+        let is_conditional = self.check_versions(target, &changed.object, &old, change)?;
         let hook_target = self.hook_target(target, target.version, target.name, Operation::Update);
-        let new = hooks.default(&hook_target, new).await?;
+        let new = hooks.default(&hook_target, changed.object).await?;
         let version = self.definition.storage_version();
-        let new = self.convert(context, new, &version.name).await?;
+        let mut new = self.convert(context, new, &version.name).await?;
+        self.complete(&mut new, &version.name);
+        warnings.extend(object_meta::dedup_owner_references(&mut new));
+        if !changed.is_owned {
+            self.own(context, target, &base, &mut new).await;
+        }
         let new = self.settle(target, new, &old);
 
         let hook_target = self.hook_target(target, &version.name, target.name, Operation::Update);
-        let mut new = hooks
-            .prepare(&hook_target, new, Some(&old), warnings)
+        let mut new = self
+            .prepare(hooks, &hook_target, new, Some(&old), warnings)
             .await?;
-        self.complete(&mut new, &version.name);
-        if target.subresource.is_empty() {
+        if target.subresource != super::STATUS {
             object_meta::set_generation_on_update(&mut new, &old, self.definition.object_model);
         }
 
-        self.warn(&new, &old, warnings);
         let errors = object_meta::validate_update(&new, &old, &self.definition);
-        self.check(&hook_target, &new, Some(&old), errors, hooks, warnings)
-            .await?;
+        self.check(
+            context,
+            target,
+            &hook_target,
+            (&new, Some(&old)),
+            errors,
+            hooks,
+            warnings,
+        )
+        .await?;
+        self.warn(&new, Some(&old), warnings);
         self.commit_update(context, cached, &old, new, is_conditional)
             .await
     }
@@ -140,89 +213,10 @@ impl Store {
         }
     }
 
-    /// The new object in the request's version, as the client wants it.
-    async fn changed(
-        &self,
-        context: &RequestContext,
-        target: &WriteTarget<'_>,
-        change: &Change,
-        old: &Object,
-        warnings: &mut Vec<String>,
-    ) -> Result<Object> {
-        let (patch, validation) = match change {
-            Change::Replace(object) => return Ok(object.clone()),
-            Change::Patch {
-                patch,
-                field_validation,
-            } => (patch, *field_validation),
-        };
-        let base = self.convert(context, old.clone(), target.version).await?;
-        let mut patched = patch.apply(&base)?;
-        let mut unknown = self.check_patched(target, &base, &mut patched)?;
-        let version = self
-            .definition
-            .version(target.version)
-            .expect("routing has found the version");
-        unknown.extend(version.schema.prune(&mut patched.0));
-        version.schema.default(&mut patched.0);
-        if self.definition.object_model == ObjectModel::Typed
-            && let Some(error) = version.schema.type_error(&patched.0)
-        {
-            let value = Value::from(String::from_utf8_lossy(&patched.to_vec()).into_owned());
-            let text = format!("json: {}: {}", error.field, error.message);
-            let error = FieldError::invalid("patch", &value, &text);
-            return Err(status::invalid("", "", "", vec![error]));
-        }
-        let said = unknown.iter().map(|it| format!("unknown field \"{it}\""));
-        match validation {
-            FieldValidation::Ignore => {}
-            FieldValidation::Warn => warnings.extend(said),
-            FieldValidation::Strict if unknown.is_empty() => {}
-            FieldValidation::Strict => {
-                let text = format!(
-                    "strict decoding error: {}",
-                    said.collect::<Vec<_>>().join(", ")
-                );
-                let value = Value::from(String::from_utf8_lossy(&patched.to_vec()).into_owned());
-                let error = FieldError::invalid("patch", &value, &text);
-                return Err(status::invalid("", "", "", vec![error]));
-            }
-        }
-        Ok(patched)
-    }
-
-    /// A patch may not turn the object into another one. Returns the paths of unknown metadata.
-    fn check_patched(
-        &self,
-        target: &WriteTarget<'_>,
-        base: &Object,
-        patched: &mut Object,
-    ) -> Result<Vec<String>> {
-        object_model::check_patched_type(&self.definition, base, patched)?;
-        let unknown = object_meta::decode(&mut patched.0).map_err(|why| {
-            let value = Value::from(String::from_utf8_lossy(&patched.to_vec()).into_owned());
-            status::invalid("", "", "", vec![FieldError::invalid("patch", &value, &why)])
-        })?;
-        if patched.name() != target.name {
-            return Err(status::bad_request(format!(
-                "the name of the object ({}) does not match the name on the URL ({})",
-                patched.name(),
-                target.name
-            )));
-        }
-        if patched.namespace() != target.namespace {
-            let text = "the namespace of the object does not match the namespace on the URL";
-            return Err(status::bad_request(text));
-        }
-        Ok(unknown)
-    }
-
-    fn warn(&self, new: &Object, old: &Object, warnings: &mut Vec<String>) {
-        warnings.extend(object_meta::finalizer_warnings(
-            new,
-            Some(old),
-            self.definition.object_model,
-        ));
+    /// What is right but unwise; comes when all that is wrong has been refused.
+    pub(super) fn warn(&self, new: &Object, old: Option<&Object>, warnings: &mut Vec<String>) {
+        let model = self.definition.object_model;
+        warnings.extend(object_meta::finalizer_warnings(new, old, model));
     }
 
     /// Compares uid and resourceVersion with the stored object's. Returns whether the client insists on the
@@ -235,14 +229,9 @@ impl Store {
         change: &Change,
     ) -> Result<bool> {
         let resource = self.definition.group_resource();
-        let is_patch = matches!(change, Change::Patch { .. });
-        if !is_patch && !new.uid().is_empty() && new.uid() != old.uid() {
-            let text = format!(
-                "Precondition failed: UID in precondition: {}, UID in object meta: {}",
-                new.uid(),
-                old.uid()
-            );
-            return Err(status::conflict(&resource, target.name, &text));
+        let is_replaced = matches!(change, Change::Replace(_));
+        if is_replaced && !new.uid().is_empty() && new.uid() != old.uid() {
+            return Err(self.other_uid(target, new.uid(), old.uid()));
         }
         let given = new.resource_version();
         if given.is_empty() || given == "0" {
@@ -268,25 +257,41 @@ impl Store {
         if given != old.resource_version() {
             return Err(status::modified(&resource, target.name));
         }
-        let names_version = match change {
-            Change::Replace(_) => true,
-            Change::Patch { patch, .. } => patch.names_resource_version(),
+        Ok(change.names_resource_version())
+    }
+
+    /// 409: the client means another object. The text is that of upstream's store.
+    fn other_uid(
+        &self,
+        target: &WriteTarget<'_>,
+        wanted: &str,
+        found: &str,
+    ) -> Box<status::Status> {
+        let resource = self.definition.group_resource();
+        let place = match target.namespace {
+            "" => target.name.to_owned(),
+            namespace => format!("{namespace}/{}", target.name),
         };
-        Ok(names_version)
+        let text = format!(
+            "StorageError: invalid object, Code: 4, Key: /registry/{}/{}/{place}, ResourceVersion: 0, \
+             AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}",
+            resource.group, resource.resource
+        );
+        status::conflict(&resource, target.name, &text)
     }
 
     /// Takes over what an update does not change: system metadata, and the status or all but the status.
     fn settle(&self, target: &WriteTarget<'_>, mut new: Object, old: &Object) -> Object {
-        if target.subresource == "status" {
+        if target.subresource == super::STATUS {
             let status = new.0.remove("status");
             let managed_fields = new.metadata_mut().remove("managedFields");
             let version = new.metadata().get("resourceVersion").cloned();
             new = old.clone();
-            set(&mut new.0, "status", status);
-            set(new.metadata_mut(), "managedFields", managed_fields);
-            set(new.metadata_mut(), "resourceVersion", version);
+            new.set("status", status);
+            new.set_in_metadata("managedFields", managed_fields);
+            new.set_in_metadata("resourceVersion", version);
         } else if self.keeps_status() {
-            set(&mut new.0, "status", old.0.get("status").cloned());
+            new.set("status", old.0.get("status").cloned());
         }
         object_meta::keep_on_update(&mut new, old);
         new
@@ -315,10 +320,10 @@ impl Store {
             });
         }
         if object_meta::is_unchanged(&new, old) {
-            return Ok(Attempt::Written(Written::Stored(Arc::clone(cached))));
+            return Ok(Attempt::updated(Written::Stored(Arc::clone(cached))));
         }
         if context.dry_run {
-            return Ok(Attempt::Written(Written::Unstored(new)));
+            return Ok(Attempt::updated(Written::Unstored(new)));
         }
         let write = Write {
             key: Arc::clone(&cached.key),
@@ -339,7 +344,7 @@ impl Store {
         written: impl FnOnce(T) -> Written,
     ) -> Result<Attempt> {
         match outcome {
-            Ok(outcome) => Ok(Attempt::Written(written(outcome))),
+            Ok(outcome) => Ok(Attempt::updated(written(outcome))),
             Err(StorageError::Conflict { .. }) if !is_conditional => Ok(Attempt::Conflict),
             Err(error) => Err(self.storage_status(error, name)),
         }
@@ -350,24 +355,50 @@ impl Store {
         self.definition.update.reset_status || self.definition.storage_version().has_status
     }
 
+    /// The plugin's own changes; who owns what is not its affair.
+    pub(super) async fn prepare(
+        &self,
+        hooks: &mut dyn WriteHooks,
+        hook_target: &Target,
+        mut new: Object,
+        old: Option<&Object>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Object> {
+        let managed_fields = new.metadata_mut().remove("managedFields");
+        let mut prepared = hooks.prepare(hook_target, new, old, warnings).await?;
+        prepared.set_in_metadata("managedFields", managed_fields);
+        self.complete(&mut prepared, &hook_target.version);
+        Ok(prepared)
+    }
+
     /// Runs the schema and the hook over a complete object, in the order that decides which error a client sees:
-    /// typed servers ask the strategy first, custom resources are checked whole. `errors` are the metadata's.
+    /// typed servers ask the strategy first, custom resources are checked whole and in the request's version.
+    /// `errors` are the metadata's.
+    #[expect(clippy::too_many_arguments, reason = "a write in all its parts")]
     pub(super) async fn check(
         &self,
+        context: &RequestContext,
+        target: &WriteTarget<'_>,
         hook_target: &Target,
-        new: &Object,
-        old: Option<&Object>,
+        (new, old): (&Object, Option<&Object>),
         errors: Vec<FieldError>,
         hooks: &mut dyn WriteHooks,
         warnings: &mut Vec<String>,
     ) -> Result<()> {
-        let schema = &self.definition.storage_version().schema;
-        let of_schema = schema.validate(&new.0);
+        let version = match self.definition.object_model {
+            ObjectModel::Typed => self.definition.storage_version(),
+            ObjectModel::Custom => self.requested(target.version),
+        };
+        let viewed = self.shown(context, new.clone(), &version.name).await?;
+        let mut of_schema = version.schema.validate(&viewed.0);
+        if let Some(scale) = &version.scale {
+            of_schema.extend(scale::validate(&viewed.0, scale));
+        }
         let (mut first, last) = match self.definition.object_model {
             ObjectModel::Typed => (of_schema, errors),
             ObjectModel::Custom => ([errors, of_schema].concat(), Vec::new()),
         };
-        schema.add_unchecked_rules(&mut first);
+        version.schema.add_unchecked_rules(&mut first);
         if !first.is_empty() {
             return Err(self.invalid(new.name(), first));
         }
@@ -390,14 +421,16 @@ impl Store {
 }
 
 enum Attempt {
-    Written(Written),
+    Done(Updated),
     /// Somebody else wrote meanwhile.
     Conflict,
 }
 
-fn set(map: &mut serde_json::Map<String, Value>, field: &str, value: Option<Value>) {
-    match value {
-        Some(value) => map.insert(field.into(), value),
-        None => map.remove(field),
-    };
+impl Attempt {
+    fn updated(written: Written) -> Self {
+        Self::Done(Updated {
+            written,
+            is_created: false,
+        })
+    }
 }
