@@ -24,6 +24,7 @@ use bytes::Bytes;
 
 pub use self::engine::Engine;
 pub use self::inspect::{Inspection, inspect};
+pub(crate) use self::load::digest_of;
 pub use self::loader::{Loader, LoaderConfig};
 use crate::api::status::Result;
 use crate::api::{GroupVersionResource, RequestContext};

@@ -20,13 +20,14 @@ pub use index::ObjectIndexer;
 pub use update::{MayCreate, Updated};
 
 use super::apply::FieldManager;
+use super::definition::ObjectModel;
 use super::strategy::{Operation, Strategy, Target};
 use super::{ResourceDefinition, object_model};
 use crate::ambient::{Clock, UidSource};
 use crate::api::status::{self, Result};
 use crate::api::{Object, RequestContext, Status};
 use crate::storage::watch_cache::{CachedObject, WatchCache};
-use crate::storage::{Key, Record, Scope, Storage, StorageError};
+use crate::storage::{Key, Record, Revision, Scope, Storage, StorageError};
 
 /// The status subresource's name.
 const STATUS: &str = "status";
@@ -41,6 +42,10 @@ pub struct Store {
     clock: Arc<dyn Clock>,
     uids: Arc<dyn UidSource>,
     field_manager: FieldManager,
+    /// Objects that were written before this revision were written under another schema.
+    schema_since: Revision,
+    /// Whether all versions have one schema, so that an object fits all that it fits one of.
+    has_one_schema: bool,
     /// Tells the views that this store has made of cached objects from those of a store before it: a reloaded
     /// plugin may convert in another way.
     epoch: u32,
@@ -85,6 +90,8 @@ impl Store {
         Self {
             epoch: EPOCH.fetch_add(1, Ordering::Relaxed),
             field_manager: FieldManager::new(&definition),
+            schema_since: Revision(0),
+            has_one_schema: has_one_schema(&definition),
             definition,
             prefix,
             strategy,
@@ -93,6 +100,13 @@ impl Store {
             clock,
             uids,
         }
+    }
+
+    /// The same store, over objects that were written under another schema before a revision.
+    #[must_use]
+    pub fn with_schema_since(mut self, revision: Revision) -> Self {
+        self.schema_since = revision;
+        self
     }
 
     pub fn definition(&self) -> &ResourceDefinition {
@@ -175,17 +189,42 @@ impl Store {
         if self.strategy.only_relabels() {
             let mut object = object;
             object.set_type(&api_version, &self.definition.names.kind);
+            self.coerce(&mut object, version);
             return Ok(object);
         }
         let mut converted = self
             .strategy
             .convert(context, version, vec![object.to_vec().into()])
             .await?;
-        let Some(converted) = converted.pop().and_then(|it| Object::from_slice(&it)) else {
+        let Some(mut converted) = converted.pop().and_then(|it| Object::from_slice(&it)) else {
             tracing::error!(resource = %self.definition.group_resource(), version, "the conversion returned no object");
             return Err(status::internal("the conversion of the object failed"));
         };
+        self.coerce(&mut converted, version);
         Ok(converted)
+    }
+
+    /// Brings what a conversion made into the form that the version's schema wants, as apiextensions does: pruned
+    /// and defaulted. A typed server's conversion makes nothing else.
+    pub(crate) fn coerce(&self, object: &mut Object, version: &str) {
+        if self.has_one_schema || self.definition.object_model == ObjectModel::Typed {
+            return;
+        }
+        if let Some(version) = self.definition.version(version) {
+            version.schema.prune(&mut object.0);
+            version.schema.default(&mut object.0);
+        }
+    }
+
+    /// Whether an object may lack defaults that its schema has got since it was written (K7).
+    pub(crate) fn is_of_older_schema(&self, cached: &CachedObject) -> bool {
+        cached.revision < self.schema_since
+    }
+
+    /// Fills in the storage version's defaults.
+    pub(crate) fn add_defaults(&self, object: &mut Object) {
+        let version = self.definition.storage_version();
+        version.schema.default(&mut object.0);
     }
 
     pub(crate) fn hook_target(
@@ -228,12 +267,7 @@ impl Store {
     }
 
     /// What was just committed, as the cache has it. A watch-less backend's objects are in no cache.
-    pub(crate) fn committed(
-        &self,
-        key: &str,
-        object: Object,
-        revision: crate::storage::Revision,
-    ) -> Written {
+    pub(crate) fn committed(&self, key: &str, object: Object, revision: Revision) -> Written {
         match self.cache.get(key) {
             Some(cached) if cached.revision >= revision => Written::Stored(cached),
             _ => {
@@ -267,4 +301,10 @@ impl Store {
             }
         }
     }
+}
+
+fn has_one_schema(definition: &ResourceDefinition) -> bool {
+    let mut schemas = definition.versions.iter().map(|it| it.schema.document());
+    let first = schemas.next();
+    schemas.all(|it| Some(it) == first)
 }

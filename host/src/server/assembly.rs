@@ -13,13 +13,13 @@ use crate::api::{GroupVersion, RequestContext};
 use crate::endpoints::Served;
 use crate::endpoints::discovery::Documents;
 use crate::metrics::Metrics;
-use crate::plugin::{Loaded, Plugin, PluginResource, Problem};
+use crate::plugin::{Loaded, Plugin, PluginResource, Problem, digest_of};
 use crate::registry::definition::{BackendDefinition, ResourceDefinition};
 use crate::registry::store::ObjectIndexer;
 use crate::registry::{Registry, Store};
 use crate::storage::mirror::{Changes, Mirror, MirrorOptions};
 use crate::storage::watch_cache::WatchCache;
-use crate::storage::{Expected, Record, Sink, Storage, StorageError, Write};
+use crate::storage::{Expected, Record, Revision, Sink, Storage, StorageError, Write};
 
 use super::identity::Registration;
 
@@ -187,15 +187,57 @@ impl Assembly {
             .cache(definition)
             .await
             .map_err(|error| format!("{of} is not served: {error}"))?;
+        let schema_since = self
+            .schema_since(definition)
+            .await
+            .map_err(|error| format!("{of} is not served: {error}"))?;
         let storage = self.engine(plugin, resource);
-        Ok(Store::new(
+        let store = Store::new(
             definition.clone(),
             Arc::clone(&resource.strategy),
             storage,
             cache,
             Arc::clone(&self.clock),
             Arc::clone(&self.uids),
-        ))
+        );
+        Ok(store.with_schema_since(schema_since))
+    }
+
+    /// The revision from which on objects were written under the schema of now: that of the note of its digest.
+    async fn schema_since(
+        &self,
+        definition: &ResourceDefinition,
+    ) -> Result<Revision, StorageError> {
+        let key: Arc<str> = format!(
+            "control/schemas/{}/{}",
+            definition.group, definition.names.plural
+        )
+        .into();
+        let document = definition.storage_version().schema.document().to_string();
+        let digest = digest_of(document.as_bytes());
+        let noted = self.storage.get(&key).await?;
+        let noted = noted.filter(|it| it.record.bytes == digest.as_bytes());
+        // Without defaults an object lacks none, whatever it was written under.
+        let has_defaults = document.contains("\"default\":");
+        if let Some(noted) = noted {
+            return Ok(if has_defaults {
+                noted.revision
+            } else {
+                Revision(0)
+            });
+        }
+        let record = Record {
+            bytes: digest.into(),
+            version_at: 0,
+        };
+        let write = Write {
+            key,
+            expected: Expected::Anything,
+            record: Some(record),
+        };
+        let context = RequestContext::background("assembly", Instant::now() + STORE_TIMEOUT);
+        let since = self.storage.commit(&context, vec![write]).await?;
+        Ok(if has_defaults { since } else { Revision(0) })
     }
 
     /// Takes the resource for the plugin, or finds that it has it: objects outlive their plugin, and belong to it.

@@ -125,7 +125,7 @@ impl Store {
         let mut shown = Vec::with_capacity(objects.len());
         let mut missing = Vec::new();
         for (at, object) in objects.iter().enumerate() {
-            if object.object.bytes.starts_with(head.as_bytes()) {
+            if self.is_shown_as_stored(&object.object, &head) {
                 shown.push(object.stored());
                 continue;
             }
@@ -147,11 +147,16 @@ impl Store {
             }
         }
         for (object, json) in objects.iter().zip(&mut shown) {
-            if object.ended() != 0 && !object.object.bytes.starts_with(head.as_bytes()) {
+            if object.ended() != 0 && !self.is_shown_as_stored(&object.object, &head) {
                 *json = at_revision(json, head.len(), object.object.revision, object.revision);
             }
         }
         Ok(shown)
+    }
+
+    /// Whether the stored bytes are what is shown behind `head`: they are of that version, and lack no defaults.
+    fn is_shown_as_stored(&self, object: &CachedObject, head: &str) -> bool {
+        object.bytes.starts_with(head.as_bytes()) && !self.is_of_older_schema(object)
     }
 
     async fn converted(
@@ -160,23 +165,41 @@ impl Store {
         version: &str,
         sources: &[&CachedObject],
     ) -> Result<Vec<Bytes>> {
-        let items = sources.iter().map(|it| it.bytes.clone()).collect();
-        let converted = self.strategy.convert(context, version, items).await?;
+        let head = self.json_head(version);
+        let is_stored = |it: &CachedObject| it.bytes.starts_with(head.as_bytes());
+        // What is stored in this version lacks defaults only.
+        let others = sources.iter().filter(|it| !is_stored(it));
+        let others: Vec<Bytes> = others.map(|it| it.bytes.clone()).collect();
+        let count = others.len();
+        let converted = match count {
+            0 => Vec::new(),
+            _ => self.strategy.convert(context, version, others).await?,
+        };
         let failed = |what: &str| {
             tracing::error!(resource = %self.definition.group_resource(), version, what, "a conversion cannot be used");
             status::internal(format!("conversion to {version} failed: {what}"))
         };
-        if converted.len() != sources.len() {
+        if converted.len() != count {
             return Err(failed("it returned another number of objects"));
         }
         let api_version = self.definition.group_version(version).to_string();
-        let mut out = Vec::with_capacity(converted.len());
-        for (source, json) in sources.iter().zip(converted) {
+        let mut out = Vec::with_capacity(sources.len());
+        let mut converted = converted.into_iter();
+        for source in sources {
+            let json = match is_stored(source) {
+                true => source.bytes.clone(),
+                false => converted.next().unwrap_or_default(),
+            };
             let Some(mut object) = Object::from_slice(&json) else {
                 return Err(failed("it returned something that is no object"));
             };
             if object.name() != &*source.name || object.namespace() != &*source.namespace {
                 return Err(failed("it changed the object's name"));
+            }
+            if is_stored(source) {
+                self.add_defaults(&mut object);
+            } else {
+                self.coerce(&mut object, version);
             }
             self.complete(&mut object, version);
             object.set_type(&api_version, &self.definition.names.kind);
