@@ -9,3 +9,4 @@ mod plugins;
 mod sources;
 mod startup;
 mod tidy;
+mod writes;
