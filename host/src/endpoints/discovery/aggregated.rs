@@ -7,6 +7,7 @@ use super::document::{self, Document};
 use super::groups::{self, Group};
 use crate::registry::ResourceDefinition;
 use crate::registry::definition::{ObjectModel, VersionDefinition};
+use crate::registry::scale::SCALE;
 use crate::serving::Body;
 
 const CONTENT_TYPE: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
@@ -73,12 +74,23 @@ fn resource(definition: &ResourceDefinition, version: &VersionDefinition) -> Val
         "verbs": groups::verbs(definition),
     });
     groups::add_names(&mut resource, definition);
-    if version.has_status {
-        resource["subresources"] = json!([{
-            "subresource": "status",
+    let kinds = [
+        version.has_status.then_some(("status", kind)),
+        version
+            .scale
+            .as_ref()
+            .map(|_| (SCALE, groups::scale_kind())),
+    ];
+    let subresources = kinds.into_iter().flatten().map(|(subresource, kind)| {
+        json!({
+            "subresource": subresource,
             "responseKind": kind,
             "verbs": groups::subresource_verbs(definition),
-        }]);
+        })
+    });
+    let subresources: Vec<Value> = subresources.collect();
+    if !subresources.is_empty() {
+        resource["subresources"] = json!(subresources);
     }
     resource
 }

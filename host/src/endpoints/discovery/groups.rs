@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::api::version_order;
 use crate::registry::ResourceDefinition;
 use crate::registry::definition::{ObjectModel, VersionDefinition};
+use crate::registry::scale;
 
 pub(in crate::endpoints) struct Group<'a> {
     pub(in crate::endpoints) name: &'a str,
@@ -61,7 +62,8 @@ pub(super) fn list(groups: &[Group<'_>]) -> Value {
             value
         })
         .collect();
-    json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+    // The Go library leaves the version of this one document out.
+    json!({"kind": "APIGroupList", "groups": groups})
 }
 
 pub(super) fn group(group: &Group<'_>) -> Value {
@@ -107,6 +109,14 @@ pub(super) fn resources(group: &Group<'_>, version: &Version<'_>) -> Value {
                 "verbs": subresource_verbs(definition),
             }));
         }
+        if of_version.scale.is_some() {
+            let mut scale = scale_kind();
+            scale["name"] = json!(format!("{}/scale", names.plural));
+            scale["singularName"] = json!("");
+            scale["namespaced"] = json!(definition.is_namespaced());
+            scale["verbs"] = json!(subresource_verbs(definition));
+            resources.push(scale);
+        }
     }
     json!({
         "kind": "APIResourceList",
@@ -139,6 +149,12 @@ pub(super) fn subresource_verbs(definition: &ResourceDefinition) -> Vec<&'static
     let mut verbs = definition.verbs().to_vec();
     verbs.retain(|it| matches!(*it, "get" | "patch" | "update"));
     verbs
+}
+
+/// Group, version and kind of what the scale subresource serves.
+pub(super) fn scale_kind() -> Value {
+    let form = scale::form();
+    json!({"group": form.group, "version": form.version, "kind": form.kind})
 }
 
 /// Clients migrate stored objects when it changes (D4).

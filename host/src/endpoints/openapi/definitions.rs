@@ -11,6 +11,9 @@ use crate::registry::definition::{ObjectModel, VersionDefinition};
 /// What names of schemas of metav1 begin with.
 pub(super) const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
+/// The schema of autoscaling/v1 Scale.
+pub(super) const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";
+
 const GROUP_VERSION_KIND: &str = "x-kubernetes-group-version-kind";
 
 /// Schemas of Kubernetes' own types by name, in OpenAPI v3's form.

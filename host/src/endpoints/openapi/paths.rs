@@ -133,6 +133,9 @@ impl Resource<'_> {
         if self.version.has_status {
             self.add(paths, &format!("{item}/status"), &self.of_status(scope));
         }
+        if self.version.scale.is_some() {
+            self.add(paths, &format!("{item}/scale"), &self.of_scale(scope));
+        }
         if self.watches() {
             let list = self.watch("watchlist", &format!("{scope}{kind}List"));
             self.add(paths, &format!("/watch{collection}"), &[("get", list)]);
@@ -189,7 +192,7 @@ impl Resource<'_> {
 
     fn of_item(&self, scope: &str) -> Vec<(&'static str, Value)> {
         let kind = &self.definition.names.kind;
-        let mut operations = self.reads_and_writes(scope, "", "");
+        let mut operations = self.reads_and_writes(scope, "", "", &self.schema());
         if self.has("delete") {
             operations.push((
                 "delete",
@@ -207,11 +210,21 @@ impl Resource<'_> {
     }
 
     fn of_status(&self, scope: &str) -> Vec<(&'static str, Value)> {
-        self.reads_and_writes(scope, "Status", "status of ")
+        self.reads_and_writes(scope, "Status", "status of ", &self.schema())
     }
 
-    /// GET, PUT and PATCH, of the object or a part of it.
-    fn reads_and_writes(&self, scope: &str, end: &str, part: &str) -> Vec<(&'static str, Value)> {
+    fn of_scale(&self, scope: &str) -> Vec<(&'static str, Value)> {
+        self.reads_and_writes(scope, "Scale", "scale of ", definitions::SCALE)
+    }
+
+    /// GET, PUT and PATCH, of the object or a part of it, whose schema is named.
+    fn reads_and_writes(
+        &self,
+        scope: &str,
+        end: &str,
+        part: &str,
+        schema: &str,
+    ) -> Vec<(&'static str, Value)> {
         let kind = &self.definition.names.kind;
         let name = format!("{scope}{kind}{end}");
         let mut operations = vec![(
@@ -222,7 +235,7 @@ impl Resource<'_> {
                 description: format!("read {part}the specified {kind}"),
                 parameters: if self.is_typed { &[] } else { READ },
                 body: None,
-                answers: (&[200], MEDIA_TYPES, self.schema()),
+                answers: (&[200], MEDIA_TYPES, schema.to_owned()),
             }),
         )];
         if self.has("update") {
@@ -233,8 +246,8 @@ impl Resource<'_> {
                     id: ("replace", name.clone()),
                     description: format!("replace {part}the specified {kind}"),
                     parameters: WRITE,
-                    body: Some((self.consumes(), self.schema(), true)),
-                    answers: (&[200, 201], MEDIA_TYPES, self.schema()),
+                    body: Some((self.consumes(), schema.to_owned(), true)),
+                    answers: (&[200, 201], MEDIA_TYPES, schema.to_owned()),
                 }),
             ));
         }
@@ -250,7 +263,7 @@ impl Resource<'_> {
                 description: format!("partially update {part}the specified {kind}"),
                 parameters: PATCH,
                 body: Some((patches, meta("Patch"), true)),
-                answers: (codes, MEDIA_TYPES, self.schema()),
+                answers: (codes, MEDIA_TYPES, schema.to_owned()),
             }),
         ));
         operations

@@ -20,9 +20,10 @@ pub(super) fn document<'a>(documents: impl Iterator<Item = &'a Value>) -> Value 
             paths.insert(path.clone(), path_item(item, &mut parameters));
         }
         for (name, schema) in fields(&document["components"]["schemas"]) {
+            let is_typed = is_typed(schema);
             let mut schema = simplified(schema);
             // Typed servers publish no defaults here, and neither do Kubernetes' own types.
-            if name.starts_with(META) || name.starts_with("io.k8s.") || is_typed(&schema) {
+            if name.starts_with(META) || name.starts_with("io.k8s.") || is_typed {
                 drop_defaults(&mut schema);
             }
             match definitions.get_mut(name) {
@@ -227,7 +228,7 @@ fn required(required: &Value, schema: &Map<String, Value>) -> Option<Value> {
 
 /// Typed objects have a default for their metadata.
 fn is_typed(schema: &Value) -> bool {
-    schema["x-outrigger-typed"] == true
+    schema["properties"]["metadata"]["default"].is_object()
 }
 
 fn drop_defaults(schema: &mut Value) {
