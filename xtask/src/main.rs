@@ -6,6 +6,7 @@
 )]
 
 mod demo;
+mod differential;
 mod guests;
 mod peers;
 mod progress;

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 use crate::peers::Peers;
 use crate::progress::Step;
-use crate::{guests, peers, tools, workspace};
+use crate::{differential, guests, peers, tools, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -36,6 +36,8 @@ enum Stage {
     Unit,
     /// tests through the socket of `outrigger dev`, with real plugins
     Integration,
+    /// structured-merge-diff and Go's library on the same random cases
+    Differential,
     /// tests behind a real kube-apiserver
     E2e,
     /// `cargo xtask demo --once`, with and without kubectl
@@ -118,6 +120,7 @@ fn run_stage(stage: Stage) -> Result<Count> {
         Stage::Guests => plugins(),
         Stage::Unit => unit(),
         Stage::Integration => integration(),
+        Stage::Differential => differential(),
         Stage::E2e => e2e(),
         Stage::Demo => demo(),
     }
@@ -205,6 +208,19 @@ fn integration() -> Result<Count> {
     command.args(["test", "--workspace", "--test", "integration"]);
     count.add(cargo_test("integration", &mut command)?);
     Ok(count)
+}
+
+fn differential() -> Result<Count> {
+    let Some(go) = workspace::on_path("go") else {
+        let why = "there is no Go to build tests/smd-diff with; install Go 1.26";
+        return Ok(skipped("differential", &why));
+    };
+    let program = differential::build(&go)?;
+    let mut command = workspace::cargo();
+    command
+        .args(["test", "--workspace", "--test", "differential"])
+        .env("OUTRIGGER_SMD_DIFF", program);
+    cargo_test("differential", &mut command)
 }
 
 fn e2e() -> Result<Count> {

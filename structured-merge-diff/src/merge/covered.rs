@@ -58,6 +58,7 @@ fn covers(schema: &Schema, of: Option<TypeRef>, applied: &Set, last: &Set) -> bo
                 (None, _) => atom.list.as_ref().and_then(|it| it.element),
             };
             (is_named || applied.has_member(element))
+                && (!matches!(element, PathElement::Key(_)) || last.has_member(element))
                 && stays_selected(schema, atom, applied, element)
                 && covers(schema, of, applied_below, below)
         })

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::random::Random;
 use crate::rust_side::State;
-use crate::types::{Types, Values};
+use crate::types::Types;
+use crate::values::Values;
 
 const MANAGERS: [&str; 4] = ["ann", "bob", "cat", "dan"];
 const DEPTH: usize = 6;
@@ -14,6 +15,7 @@ const DEPTH: usize = 6;
 /// What a case had in it, for the tally.
 #[derive(Default, Debug, Clone, Copy)]
 pub(crate) struct Content {
+    pub(crate) cases: usize,
     pub(crate) conflicts: usize,
     /// Forced applies that took something from somebody.
     pub(crate) forces: usize,

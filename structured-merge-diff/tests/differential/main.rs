@@ -14,7 +14,9 @@ mod compare;
 mod random;
 mod rust_side;
 mod types;
+mod values;
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,6 +31,8 @@ const CASES: usize = 10_000;
 const OF_EACH: usize = 1_000;
 /// A run ends, even if something is too rare.
 const CASES_MAX: usize = 100_000;
+/// Each with a program in Go of its own.
+const WORKERS: usize = 2;
 
 fn main() -> ExitCode {
     if std::env::args().any(|it| it == "--list") {
@@ -43,10 +47,9 @@ fn main() -> ExitCode {
     };
     let seed = number("SMD_DIFF_SEED").unwrap_or_else(seed_of_now);
     println!("seed {seed}: repeat with SMD_DIFF_SEED={seed}");
-    let mut go = Go::start(&program);
-    match run(seed, &mut go) {
-        Ok(summary) => {
-            println!("{summary}");
+    match run_all(seed, &program) {
+        Ok(total) => {
+            println!("{total:?}");
             finish(1, 0, 0)
         }
         Err(difference) => {
@@ -76,22 +79,39 @@ fn seed_of_now() -> u64 {
     now.map_or(0, |it| it.as_nanos() as u64)
 }
 
-fn run(seed: u64, go: &mut Go) -> Result<String, String> {
-    let wanted = number("SMD_DIFF_CASES").map_or(CASES, |it| it as usize);
+/// In workers, whose number is always the same: the seed alone decides what is run.
+fn run_all(seed: u64, program: &OsStr) -> Result<Content, String> {
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS)
+            .map(|it| {
+                scope.spawn(move || run(seed.wrapping_add(it as u64), &mut Go::start(program)))
+            })
+            .collect();
+        workers.into_iter().map(|it| it.join()).collect()
+    });
+    let mut total = Content::default();
+    for result in results {
+        let content = result.map_err(|_| "a worker panicked".to_owned())??;
+        total.add_all(&content);
+    }
+    Ok(total)
+}
+
+fn run(seed: u64, go: &mut Go) -> Result<Content, String> {
+    let wanted = number("SMD_DIFF_CASES").map_or(CASES, |it| it as usize) / WORKERS;
     let of_each = OF_EACH * wanted / CASES;
     let mut random = Random::new(seed);
     let mut total = Content::default();
-    let mut done = 0;
-    while done < wanted || !total.has_each(of_each) {
-        if done >= CASES_MAX.max(wanted) {
+    while total.cases < wanted || !total.has_each(of_each) {
+        if total.cases >= CASES_MAX.max(wanted) {
             return Err(format!("too few of something: {total:?}"));
         }
         let (case, content) = cases::case(&mut random);
+        check(&case, go).map_err(|err| format!("seed {seed}, case {}: {err}", total.cases))?;
         total.add_all(&content);
-        check(&case, go).map_err(|err| format!("seed {seed}, case {done}: {err}"))?;
-        done += 1;
+        total.cases += 1;
     }
-    Ok(format!("{done} cases, {total:?}"))
+    Ok(total)
 }
 
 impl Content {
@@ -108,6 +128,7 @@ impl Content {
     }
 
     fn add_all(&mut self, other: &Self) {
+        self.cases += other.cases;
         self.conflicts += other.conflicts;
         self.forces += other.forces;
         self.losses += other.losses;
@@ -166,7 +187,7 @@ struct Go {
 }
 
 impl Go {
-    fn start(program: &std::ffi::OsStr) -> Self {
+    fn start(program: &OsStr) -> Self {
         let mut process = Command::new(program)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
