@@ -43,6 +43,14 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+/// An answer whose body is still to be read; dropping it closes its connection.
+pub struct Opened {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    body: Incoming,
+    connection: Connection,
+}
+
 /// A watch that is open; dropping it closes its connection.
 pub struct Watch {
     body: Incoming,
@@ -163,37 +171,45 @@ impl Client {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> Result<Answer> {
-        let exchange = async {
-            let (response, _connection) = self.open(method, path, headers, body).await?;
-            let (parts, body) = response.into_parts();
-            anyhow::Ok(Answer {
-                status: parts.status,
-                headers: parts.headers,
-                body: body.collect().await?.to_bytes(),
-            })
-        };
-        tokio::time::timeout(DEADLINE, exchange)
+        let opened = self.open(method, path, headers, body).await?;
+        opened
+            .whole()
             .await
-            .with_context(|| format!("no answer from {path}"))?
+            .with_context(|| format!("no answer from {path}"))
     }
 
     /// Opens a watch; an answer other than 200 is an error with the server's own text.
     pub async fn watch(&self, path: &str) -> Result<Watch> {
-        let open = self.open(Method::GET, path, &[], Bytes::new());
-        let (response, connection) = tokio::time::timeout(DEADLINE, open).await??;
-        let status = response.status();
+        let opened = self.open(Method::GET, path, &[], Bytes::new()).await?;
+        let status = opened.status;
         if status != StatusCode::OK {
-            let body = response.into_body().collect().await?.to_bytes();
-            bail!("watch {path}: {status} {}", String::from_utf8_lossy(&body));
+            bail!("watch {path}: {status} {}", opened.whole().await?.text());
         }
-        Ok(Watch {
-            body: response.into_body(),
-            buffered: BytesMut::new(),
-            _connection: connection,
+        Ok(opened.events())
+    }
+
+    /// Sends a request; the answer's body is read later.
+    pub async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Opened> {
+        let exchange = self.exchange(method, path, headers, body);
+        let (response, connection) = tokio::time::timeout(DEADLINE, exchange)
+            .await
+            .with_context(|| format!("no answer from {path}"))??;
+        let (parts, body) = response.into_parts();
+        Ok(Opened {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+            connection,
         })
     }
 
-    async fn open(
+    async fn exchange(
         &self,
         method: Method,
         path: &str,
@@ -237,6 +253,29 @@ impl Client {
     }
 }
 
+impl Opened {
+    /// Reads the body to its end.
+    pub async fn whole(self) -> Result<Answer> {
+        let body = tokio::time::timeout(DEADLINE, self.body.collect())
+            .await
+            .context("the body has no end")??;
+        Ok(Answer {
+            status: self.status,
+            headers: self.headers,
+            body: body.to_bytes(),
+        })
+    }
+
+    #[must_use]
+    pub fn events(self) -> Watch {
+        Watch {
+            body: self.body,
+            buffered: BytesMut::new(),
+            _connection: self.connection,
+        }
+    }
+}
+
 impl Answer {
     pub fn json(&self) -> Result<Value> {
         serde_json::from_slice(&self.body).with_context(|| self.text())
@@ -272,9 +311,10 @@ impl Answer {
 impl Watch {
     /// The next event; `None` when the server has ended the watch.
     pub async fn next(&mut self) -> Result<Option<Value>> {
-        tokio::time::timeout(DEADLINE, self.read())
+        let line = tokio::time::timeout(DEADLINE, self.next_line())
             .await
-            .context("no event came")?
+            .context("no event came")??;
+        line.map(|it| Ok(serde_json::from_slice(&it)?)).transpose()
     }
 
     /// The next event but bookmarks, as `TYPE name resourceVersion`.
@@ -287,11 +327,11 @@ impl Watch {
         }
     }
 
-    async fn read(&mut self) -> Result<Option<Value>> {
+    /// The next event as it came, however long it takes. Nothing is lost if the caller stops waiting.
+    pub async fn next_line(&mut self) -> Result<Option<Bytes>> {
         loop {
             if let Some(end) = self.buffered.iter().position(|it| *it == b'\n') {
-                let line = self.buffered.split_to(end + 1);
-                return Ok(Some(serde_json::from_slice(&line)?));
+                return Ok(Some(self.buffered.split_to(end + 1).freeze()));
             }
             match self.body.frame().await {
                 Some(frame) => {

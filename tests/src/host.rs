@@ -75,6 +75,15 @@ impl DevFolders {
         Ok(())
     }
 
+    /// Puts a definition (YAML or JSON) into the plugins' folder, whole at once.
+    pub fn drop_definition(&self, definition: &Path) -> Result<()> {
+        let name = definition.file_name().context("no file")?;
+        let aside = self.path("definition.part");
+        std::fs::copy(definition, &aside)?;
+        std::fs::rename(aside, self.path("plugins").join(name))?;
+        Ok(())
+    }
+
     pub fn remove_plugin(&self, name: &str) -> Result<()> {
         Ok(std::fs::remove_file(
             self.path("plugins").join(format!("{name}.wasm")),

@@ -8,6 +8,7 @@ pub mod certificates;
 pub mod client;
 pub mod cluster;
 pub mod host;
+pub mod installed;
 pub mod kubeconfig;
 pub mod kubectl;
 pub mod pod;
