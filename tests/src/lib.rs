@@ -13,6 +13,7 @@ pub mod kubeconfig;
 pub mod kubectl;
 pub mod pod;
 pub mod process;
+pub mod recording;
 pub mod wait;
 
 /// The plugin in README.md, compiled.
