@@ -3,6 +3,7 @@
 //! Nothing here knows of HTTP, of storage or of plugins; every other part may use it.
 
 pub mod context;
+pub mod go_text;
 pub mod group_version;
 pub mod object;
 pub mod options;

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::go_text;
 use super::group_version::GroupResource;
 
 /// An answer that is not an object: a failure, or the success of a delete.
@@ -90,12 +91,12 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// `value` is JSON of the bad value, shown as Go shows it: strings quoted, objects as JSON.
+    /// `value` is the bad value; it is shown as Go shows it.
     pub fn invalid(field: impl Into<String>, value: &serde_json::Value, detail: &str) -> Self {
         Self {
             reason: "FieldValueInvalid",
             field: field.into(),
-            message: format!("Invalid value: {value}: {detail}"),
+            message: format!("Invalid value: {}: {detail}", go_text::value(value)),
         }
     }
 
@@ -103,7 +104,7 @@ impl FieldError {
         Self {
             reason: "FieldValueTypeInvalid",
             field: field.into(),
-            message: format!("Invalid value: {value}: {detail}"),
+            message: format!("Invalid value: {}: {detail}", go_text::value(value)),
         }
     }
 
@@ -129,10 +130,15 @@ impl FieldError {
     }
 
     pub fn duplicate(field: impl Into<String>, value: &serde_json::Value) -> Self {
+        Self::duplicate_text(field, &go_text::value(value))
+    }
+
+    /// `shown` is the bad value as Go shows it.
+    pub fn duplicate_text(field: impl Into<String>, shown: &str) -> Self {
         Self {
             reason: "FieldValueDuplicate",
             field: field.into(),
-            message: format!("Duplicate value: {value}"),
+            message: format!("Duplicate value: {shown}"),
         }
     }
 
@@ -141,30 +147,37 @@ impl FieldError {
         value: &serde_json::Value,
         supported: &[String],
     ) -> Self {
-        let list: Vec<String> = supported.iter().map(|it| format!("{it:?}")).collect();
+        Self::not_supported_text(field, &go_text::value(value), supported)
+    }
+
+    /// `shown` is the bad value as Go shows it.
+    pub fn not_supported_text(field: impl Into<String>, shown: &str, supported: &[String]) -> Self {
+        let list: Vec<String> = supported.iter().map(|it| go_text::quote(it)).collect();
         Self {
             reason: "FieldValueNotSupported",
             field: field.into(),
             message: format!(
-                "Unsupported value: {value}: supported values: {}",
+                "Unsupported value: {shown}: supported values: {}",
                 list.join(", ")
             ),
         }
     }
 
     pub fn too_long(field: impl Into<String>, max_length: u64) -> Self {
+        let unit = if max_length == 1 { "byte" } else { "bytes" };
         Self {
             reason: "FieldValueTooLong",
             field: field.into(),
-            message: format!("Too long: may not be more than {max_length} bytes"),
+            message: format!("Too long: may not be more than {max_length} {unit}"),
         }
     }
 
     pub fn too_many(field: impl Into<String>, actual: u64, max: u64) -> Self {
+        let unit = if max == 1 { "item" } else { "items" };
         Self {
             reason: "FieldValueTooMany",
             field: field.into(),
-            message: format!("Too many: {actual}: must have at most {max} items"),
+            message: format!("Too many: {actual}: must have at most {max} {unit}"),
         }
     }
 }

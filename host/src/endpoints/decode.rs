@@ -68,8 +68,13 @@ pub(super) async fn object(
         ))
     })?;
     let version = request.version();
-    unknown.extend(version.schema.prune(&mut object.0));
-    version.schema.default(&mut object.0);
+    unknown.extend(version.schema.decode(&mut object.0).map_err(|error| {
+        let version = &request.info.version;
+        status::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {kind}: {}: {}",
+            error.field, error.message
+        ))
+    })?);
     if definition.object_model == ObjectModel::Typed
         && let Some(error) = version.schema.type_error(&object.0)
     {

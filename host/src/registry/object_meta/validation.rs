@@ -29,6 +29,17 @@ pub fn validate_create(object: &Object, definition: &ResourceDefinition) -> Vec<
     errors
 }
 
+/// Checks the metadata of an object within another one, which may have no name and be anywhere.
+pub fn validate_embedded(mut object: Object) -> Vec<FieldError> {
+    if object.name().is_empty() {
+        object.set_meta("name", "unnamed");
+    }
+    let is_namespaced = !object.namespace().is_empty();
+    let mut errors = Vec::new();
+    common(&object, is_namespaced, NameRule::PathSegment, &mut errors);
+    errors
+}
+
 /// Checks the metadata of an update. For custom resources some causes are there twice, as upstream, where both
 /// the registry and the resource's strategy look.
 pub fn validate_update(

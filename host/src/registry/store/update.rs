@@ -127,7 +127,8 @@ impl Store {
         }
         match change {
             Change::Patch { patch, .. } if patch.touches_only_ownership() => {
-                let mut patched = patch.apply(old)?;
+                let meta = self.definition.storage_version().schema.patch_meta();
+                let mut patched = patch.apply(old, meta)?;
                 self.check_patched(target, old, &mut patched)?;
                 Ok(Some(patched))
             }
@@ -157,14 +158,22 @@ impl Store {
             } => (patch, *field_validation),
         };
         let base = self.convert(context, old.clone(), target.version).await?;
-        let mut patched = patch.apply(&base)?;
-        let mut unknown = self.check_patched(target, &base, &mut patched)?;
         let version = self
             .definition
             .version(target.version)
             .expect("routing has found the version");
-        unknown.extend(version.schema.prune(&mut patched.0));
-        version.schema.default(&mut patched.0);
+        let mut patched = patch.apply(&base, version.schema.patch_meta())?;
+        let mut unknown = self.check_patched(target, &base, &mut patched)?;
+        unknown.extend(version.schema.decode(&mut patched.0).map_err(|error| {
+            let value = Value::from(String::from_utf8_lossy(&patched.to_vec()).into_owned());
+            let text = format!("{}: {}", error.field, error.message);
+            status::invalid(
+                "",
+                "",
+                "",
+                vec![FieldError::invalid("patch", &value, &text)],
+            )
+        })?);
         if self.definition.object_model == ObjectModel::Typed
             && let Some(error) = version.schema.type_error(&patched.0)
         {
@@ -361,8 +370,14 @@ impl Store {
         hooks: &mut dyn WriteHooks,
         warnings: &mut Vec<String>,
     ) -> Result<()> {
-        let schema = &self.definition.storage_version().schema;
-        let of_schema = schema.validate(&new.0);
+        let version = self.definition.storage_version();
+        let schema = &version.schema;
+        let of_schema = version.validate(
+            self.definition.object_model,
+            &new.0,
+            old.map(|it| &it.0),
+            hook_target.subresource.as_deref(),
+        );
         let (mut first, last) = match self.definition.object_model {
             ObjectModel::Typed => (of_schema, errors),
             ObjectModel::Custom => ([errors, of_schema].concat(), Vec::new()),
