@@ -3,10 +3,13 @@
 //! Nothing here knows of HTTP, of storage or of plugins; every other part may use it.
 
 pub mod context;
+pub mod field_selector;
 pub mod group_version;
 pub mod object;
 pub mod options;
 pub mod protobuf;
+pub mod query;
+pub mod quote;
 pub mod request_info;
 pub mod status;
 pub mod version_order;
@@ -14,5 +17,6 @@ pub mod version_order;
 pub use context::{RequestContext, UserInfo};
 pub use group_version::{GroupResource, GroupVersion, GroupVersionKind, GroupVersionResource};
 pub use object::Object;
+pub use quote::quote;
 pub use request_info::RequestInfo;
 pub use status::Status;

@@ -1,11 +1,14 @@
 //! Through the socket of `outrigger dev`, with real plugins; and what the repository's text must keep to.
 
+mod anchors;
 mod api;
 mod arrows;
 mod bad_input;
 mod durability;
 mod misbehaving;
 mod plugins;
+mod reads;
 mod sources;
 mod startup;
 mod tidy;
+mod websocket;

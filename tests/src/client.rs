@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::{Bytes, BytesMut};
+use futures_util::{SinkExt as _, StreamExt as _};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -18,6 +20,10 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+pub use tokio_tungstenite::tungstenite::Message;
 
 use crate::kubeconfig::Kubeconfig;
 
@@ -47,6 +53,14 @@ pub struct Answer {
 pub struct Watch {
     body: Incoming,
     buffered: BytesMut,
+    _connection: Connection,
+}
+
+/// A WebSocket that is open; dropping it closes its connection.
+pub struct WebSocket {
+    /// Of the answer that switched protocols.
+    pub headers: HeaderMap,
+    socket: WebSocketStream<TokioIo<Upgraded>>,
     _connection: Connection,
 }
 
@@ -193,6 +207,35 @@ impl Client {
         })
     }
 
+    /// Asks for a WebSocket over HTTP/1.1, with the sample key of RFC 6455.
+    ///
+    /// # Errors
+    /// An answer other than 101, as `STATUS text`.
+    pub async fn websocket(&self, path: &str, headers: &[(&str, &str)]) -> Result<WebSocket> {
+        let mut all = vec![
+            ("connection", "Upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("sec-websocket-version", "13"),
+        ];
+        all.extend_from_slice(headers);
+        let client = self.http1();
+        let open = client.open(Method::GET, path, &all, Bytes::new());
+        let (mut response, connection) = tokio::time::timeout(DEADLINE, open).await??;
+        let status = response.status();
+        if status != StatusCode::SWITCHING_PROTOCOLS {
+            let body = response.into_body().collect().await?.to_bytes();
+            bail!("{status} {}", String::from_utf8_lossy(&body));
+        }
+        let headers = std::mem::take(response.headers_mut());
+        let upgraded = TokioIo::new(hyper::upgrade::on(response).await?);
+        Ok(WebSocket {
+            headers,
+            socket: WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await,
+            _connection: connection,
+        })
+    }
+
     async fn open(
         &self,
         method: Method,
@@ -231,7 +274,7 @@ impl Client {
                 .body(Full::new(body))?;
             let (mut sender, connection) =
                 hyper::client::conn::http1::handshake(TokioIo::new(tls)).await?;
-            let connection = Connection(tokio::spawn(connection).abort_handle());
+            let connection = Connection(tokio::spawn(connection.with_upgrades()).abort_handle());
             Ok((sender.send_request(request).await?, connection))
         }
     }
@@ -266,6 +309,29 @@ impl Answer {
             text("reason"),
             text("message")
         )
+    }
+}
+
+impl WebSocket {
+    /// The next message, of any kind; `None` once the connection is closed.
+    pub async fn next(&mut self) -> Result<Option<Message>> {
+        let next = tokio::time::timeout(DEADLINE, self.socket.next());
+        match next.await.context("no message came")? {
+            Some(message) => Ok(Some(message?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The next message, which must be text, as JSON.
+    pub async fn next_event(&mut self) -> Result<Value> {
+        match self.next().await? {
+            Some(Message::Text(text)) => Ok(serde_json::from_str(&text)?),
+            other => bail!("no text but {other:?}"),
+        }
+    }
+
+    pub async fn send(&mut self, message: Message) -> Result<()> {
+        Ok(tokio::time::timeout(DEADLINE, self.socket.send(message)).await??)
     }
 }
 

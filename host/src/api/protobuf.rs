@@ -63,22 +63,18 @@ pub fn object(api_version: &str, kind: &str, message: &[u8]) -> Vec<u8> {
     out
 }
 
-/// One frame of a watch: its length in four bytes, then an event that holds `object`, an envelope.
-pub fn watch_frame(event: &str, object: &[u8]) -> Vec<u8> {
-    let mut raw = Vec::with_capacity(object.len() + 8);
-    field_head(&mut raw, 1, object.len());
-    raw.extend_from_slice(object);
-    let mut message = Vec::with_capacity(raw.len() + 24);
+/// metav1.WatchEvent around `object`, an envelope; itself it has none.
+pub fn watch_event(event: &str, object: &[u8]) -> Vec<u8> {
+    let mut head = Vec::with_capacity(8);
+    field_head(&mut head, 1, object.len());
+    let raw = head.len() + object.len();
+    let mut message = Vec::with_capacity(raw + event.len() + 16);
     field_head(&mut message, 1, event.len());
     message.extend_from_slice(event.as_bytes());
-    field_head(&mut message, 2, raw.len());
-    message.extend_from_slice(&raw);
-    // A frame is one event: objects are limited to a few MiB, far below four GiB.
-    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
-    let mut frame = Vec::with_capacity(message.len() + 4);
-    frame.extend_from_slice(&length.to_be_bytes());
-    frame.extend_from_slice(&message);
-    frame
+    field_head(&mut message, 2, raw);
+    message.extend_from_slice(&head);
+    message.extend_from_slice(object);
+    message
 }
 
 /// metav1.ObjectMeta. Read from the JSON of an object's metadata by serde, written as protobuf by prost.
@@ -373,10 +369,10 @@ mod tests {
     }
 
     #[test]
-    fn frames_watch_events_behind_their_length() {
+    fn wraps_objects_into_watch_events() {
         assert_eq!(
-            hex(&watch_frame("ADDED", b"xyz")),
-            "0000000e0a054144444544120 50a0378797a".replace(' ', "")
+            hex(&watch_event("ADDED", b"xyz")),
+            "0a054144444544120 50a0378797a".replace(' ', "")
         );
     }
 

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::group_version::GroupResource;
+use super::quote;
 
 /// An answer that is not an object: a failure, or the success of a delete.
 ///
@@ -234,7 +235,7 @@ pub fn forbidden(resource: &GroupResource, name: &str, message: &str) -> Box<Sta
     let text = if name.is_empty() {
         format!("{resource} is forbidden: {message}")
     } else {
-        format!("{resource} \"{name}\" is forbidden: {message}")
+        format!("{resource} {} is forbidden: {message}", quote(name))
     };
     let mut status = Status::failure(403, "Forbidden", text);
     status.details = Some(details(resource, name));
@@ -242,7 +243,11 @@ pub fn forbidden(resource: &GroupResource, name: &str, message: &str) -> Box<Sta
 }
 
 pub fn not_found(resource: &GroupResource, name: &str) -> Box<Status> {
-    let mut status = Status::failure(404, "NotFound", format!("{resource} \"{name}\" not found"));
+    let mut status = Status::failure(
+        404,
+        "NotFound",
+        format!("{resource} {} not found", quote(name)),
+    );
     status.details = Some(details(resource, name));
     status
 }
@@ -285,14 +290,17 @@ pub fn already_exists(resource: &GroupResource, name: &str) -> Box<Status> {
     let mut status = Status::failure(
         409,
         "AlreadyExists",
-        format!("{resource} \"{name}\" already exists"),
+        format!("{resource} {} already exists", quote(name)),
     );
     status.details = Some(details(resource, name));
     status
 }
 
 pub fn conflict(resource: &GroupResource, name: &str, why: &str) -> Box<Status> {
-    let text = format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}");
+    let text = format!(
+        "Operation cannot be fulfilled on {resource} {}: {why}",
+        quote(name)
+    );
     let mut status = Status::failure(409, "Conflict", text);
     status.details = Some(details(resource, name));
     status
@@ -341,7 +349,7 @@ pub fn invalid(group: &str, kind: &str, name: &str, errors: Vec<FieldError>) -> 
     let mut status = Status::failure(
         422,
         "Invalid",
-        format!("{of} \"{name}\" is invalid: {list}"),
+        format!("{of} {} is invalid: {list}", quote(name)),
     );
     let causes = errors
         .into_iter()
