@@ -151,11 +151,10 @@ impl Api {
         &self,
         info: &RequestInfo,
         audit_id: &Arc<str>,
-        parts: http::request::Parts,
+        mut parts: http::request::Parts,
         body: Incoming,
         connection: &ConnectionInfo,
     ) -> Result<Response> {
-        let mut parts = parts;
         let query = query_pairs(&parts.uri);
         let deadline = deadline(info, &query)?;
         let mut headers = std::mem::take(&mut parts.headers);
@@ -392,3 +391,6 @@ fn add_warnings<'a>(headers: &mut HeaderMap, warnings: impl Iterator<Item = &'a 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,17 +55,17 @@ async fn each_event_is_a_message_of_text() -> Result<()> {
 async fn the_end_of_a_watch_closes_in_order() -> Result<()> {
     let (_folders, dev, client) = start().await?;
     let mut short = watch(&client, "timeoutSeconds=1", &[]).await?;
-    let mut expired = watch(&client, "resourceVersion=1", &[]).await;
     let Some(Message::Close(Some(goodbye))) = short.next().await? else {
         anyhow::bail!("no goodbye");
     };
     assert_eq!(u16::from(goodbye.code), 1000);
     assert!(short.next().await?.is_none());
-    if let Ok(socket) = &mut expired {
-        // From 1 on nothing is known where the store began later.
-        let event = socket.next().await?;
-        assert!(event.is_some());
-    }
+    let future = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=1000000";
+    let mut refused = watch(&client, future, &[]).await?;
+    let event = refused.next_event().await?;
+    assert_eq!(event["type"], "ERROR");
+    assert_eq!(event["object"]["code"], 504);
+    assert!(matches!(refused.next().await?, Some(Message::Close(_))));
     // A server that stops ends its watches, whatever they speak.
     let mut open = watch(&client, "", &[]).await?;
     dev.stop().await?;

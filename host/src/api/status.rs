@@ -399,10 +399,6 @@ pub fn unavailable(message: impl Into<String>, retry_after_seconds: u32) -> Box<
 }
 
 pub fn timeout(message: impl AsRef<str>, retry_after_seconds: u32) -> Box<Status> {
-    let status = Status::failure(504, "Timeout", format!("Timeout: {}", message.as_ref()));
-    if retry_after_seconds == 0 {
-        status
-    } else {
-        status.with_retry_after(retry_after_seconds)
-    }
+    let text = format!("Timeout: {}", message.as_ref());
+    Status::failure(504, "Timeout", text).with_retry_after(retry_after_seconds)
 }

@@ -18,9 +18,14 @@ pub async fn list(request: &mut ResourceRequest) -> Result<http::Response<Body>>
     response::list(request, &accepted, list).await
 }
 
-/// All objects that a deletecollection selects.
+/// All objects that a deletecollection selects. Upstream goes through them in pages, so a revision means exactly
+/// that one.
 pub async fn selected(request: &ResourceRequest) -> Result<List> {
-    let options = options(request)?;
+    let mut options = options(request)?;
+    let has_version = !matches!(options.resource_version.as_str(), "" | "0");
+    if has_version && options.version_match.is_none() && options.continue_token.is_empty() {
+        options.version_match = Some(VersionMatch::Exact);
+    }
     request.store.list(&request.context, &options).await
 }
 
