@@ -80,6 +80,37 @@ async fn mistakes_are_told_as_the_go_server_tells_them() -> Result<()> {
         lines += &format!("{method} {path}: {}\n", told(&answer));
     }
     expect![[r#"
+        GET ?limit=ten: 400 BadRequest: strconv.ParseInt: parsing "ten": invalid syntax
+        GET ?timeoutSeconds=9223372036854775808: 400 BadRequest: strconv.ParseInt: parsing "9223372036854775808": value out of range
+        GET ?labelSelector=a%20b: 400 BadRequest: unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt
+        GET ?labelSelector=a%20in%20(b: 400 BadRequest: unable to parse requirement: found '', expected: ',' or ')'
+        GET ?labelSelector=a%3D%2F: 400 BadRequest: unable to parse requirement: values[0][a]: Invalid value: "/": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')
+        GET ?fieldSelector=nope: 400 BadRequest: invalid selector: 'nope'; can't understand 'nope'
+        GET ?fieldSelector=spec.text%3D1: 400 BadRequest: field label not supported: spec.text
+        GET ?fieldSelector=metadata.name%3Da%3Db: 400 BadRequest: invalid field selector: unescaped character in value: 61
+        GET ?continue=a%3Fc: 400 BadRequest: invalid continue token: continue key is not valid: illegal base64 data at input byte 1
+        GET ?resourceVersion=abc: 400 BadRequest: invalid resource version: resourceVersion: Invalid value: "abc": strconv.ParseUint: parsing "abc": invalid syntax
+        GET ?timeout=abc: 400 BadRequest: invalid timeout specified in the request URL - time: invalid duration "abc"
+        GET ?timeout=5: 400 BadRequest: invalid timeout specified in the request URL - time: missing unit in duration "5"
+        GET ?resourceVersionMatch=Exact: 422 Invalid: ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided
+        GET ?resourceVersion=0&resourceVersionMatch=Exact: 422 Invalid: ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"
+        GET ?resourceVersion=1&resourceVersionMatch=Nope: 422 Invalid: ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Unsupported value: "Nope": supported values: "Exact", "NotOlderThan", ""
+        GET ?sendInitialEvents=true: 422 Invalid: ListOptions.meta.k8s.io "" is invalid: sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list
+        GET ?watch=1&sendInitialEvents=false: 422 Invalid: ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan
+        GET ?watch=1&resourceVersion=abc: 500 : resourceVersion: Invalid value: "abc": strconv.ParseUint: parsing "abc": invalid syntax
+        GET /a?resourceVersion=-1: 500 : resourceVersion: Invalid value: "-1": strconv.ParseUint: parsing "-1": invalid syntax
+        GET /a?export=true: 400 BadRequest: the export parameter, deprecated since v1.14, is no longer supported
+        GET /..: 400 BadRequest: Name parameter invalid: "..": may not be '..'
+        GET /a%25b: 400 BadRequest: Name parameter invalid: "a%b": may not contain '%'
+        GET /a%zz: 400 "400 Bad Request"
+        GET /nope: 404 NotFound: anchors.pier.example.com "nope" not found
+        GET /nope%22%0A: 404 NotFound: anchors.pier.example.com "nope\"\n" not found
+        GET /a/nope: 404 NotFound: anchors.pier.example.com "a" not found
+        GET /a/status: 404 NotFound: anchors.pier.example.com "a" not found
+        PROPFIND : 405 MethodNotAllowed:  is not supported on resources of kind "anchors.pier.example.com"
+        OPTIONS /a: 405 MethodNotAllowed:  is not supported on resources of kind "anchors.pier.example.com"
+        PUT : 400 BadRequest: name must be provided
+        GET /../../../../watch: 500 "Internal Server Error: \"/apis/pier.example.com/v1/watch\": failed to create RequestInfo: unable to determine kind and namespace from url, /apis/pier.example.com/v1/watch\n"
     "#]]
     .assert_eq(&lines);
     dev.stop().await
@@ -106,6 +137,13 @@ async fn paths_of_nobody_are_not_found_and_strangers_are_not_let_in() -> Result<
     }
     lines += &format!("stranger: {}\n", told(&stranger.get(ANCHORS).await?));
     expect![[r#"
+        /nope: 404 : 
+        /apis/nope.example.com/v1/things: 404 NotFound: the server could not find the requested resource
+        /apis/pier.example.com/v1/things: 404 "404 page not found\n"
+        /apis/pier.example.com/v2/anchors: 404 "404 page not found\n"
+        /apis/pier.example.com/v1/anchors/a: 404 "404 page not found\n"
+        /apis/pier.example.com/v1/namespaces/default/anchors/a/b/c: 404 NotFound: anchors.pier.example.com "a" not found
+        stranger: 403 Forbidden: anchors.pier.example.com is forbidden: User "system:anonymous" cannot list resource "anchors" in API group "pier.example.com" in the namespace "default"
     "#]]
     .assert_eq(&lines);
     dev.stop().await
@@ -170,6 +208,44 @@ async fn what_cannot_be_written_is_refused_in_json() -> Result<()> {
         lines += &format!("{path} {accept}\n    {content_type} {outcome}\n");
     }
     expect![[r#"
+        /a text/html
+            application/json 406 NotAcceptable: only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf
+        /a application/vnd.kubernetes.protobuf
+            application/vnd.kubernetes.protobuf 406 "k8s\0\n\u{c}\n\u{2}v1\u{12}\u{6}Status\u{12}�\u{1}\n\0\u{12}\u{7}Failure\u{1a}tonly the following media types are accepted: application/json, app
+        /a application/vnd.kubernetes.protobuf,application/json
+            application/json 200
+        /a application/yaml
+            application/yaml 200
+        /a application/*
+            application/json 200
+        /a application/json;q=0.1,application/yaml
+            application/yaml 200
+        /a application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1
+            application/json 200
+        /a application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1beta1
+            application/vnd.kubernetes.protobuf 200
+        /a application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1
+            application/json 500 : content is not a list
+        /a application/json;as=Table;g=meta.k8s.io;v=v1
+            application/json 200
+        /a?includeObject=Nope application/json;as=Table;g=meta.k8s.io;v=v1
+            application/json 400 BadRequest: Unable to convert to Table as requested: includeObject: Invalid value: "Nope": must be 'Metadata', 'Object', 'None', or empty
+        /a application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1
+            application/json 406 NotAcceptable: only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf
+         application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1
+            application/json 406 NotAcceptable: you requested PartialObjectMetadata, but the requested object is a list (*unstructured.UnstructuredList)
+         application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1
+            application/vnd.kubernetes.protobuf 200
+        ?watch=1&timeoutSeconds=1 application/yaml
+            application/yaml 406 "apiVersion: v1\ncode: 406\nkind: Status\nmessage: \"only the following media types are accepted: application/json;stream=watch, application/vnd.k
+        ?watch=1&timeoutSeconds=1 application/yaml,application/json
+            application/yaml 406 "apiVersion: v1\ncode: 406\nkind: Status\nmessage: \"only the following media types are accepted: application/json;stream=watch, application/vnd.k
+        ?watch=1&limit=x application/yaml
+            application/yaml 400 "apiVersion: v1\ncode: 400\nkind: Status\nmessage: \"strconv.ParseInt: parsing \\\"x\\\": invalid syntax\"\nmetadata: {}\nreason: BadRequest\nstat
+        /nope application/vnd.kubernetes.protobuf
+            application/vnd.kubernetes.protobuf 406 "k8s\0\n\u{c}\n\u{2}v1\u{12}\u{6}Status\u{12}�\u{1}\n\0\u{12}\u{7}Failure\u{1a}tonly the following media types are accepted: application/json, app
+        /nope application/yaml
+            application/yaml 404 "apiVersion: v1\ncode: 404\ndetails:\n  group: pier.example.com\n  kind: anchors\n  name: nope\nkind: Status\nmessage: anchors.pier.example.com \"
     "#]]
     .assert_eq(&lines);
     dev.stop().await
@@ -241,6 +317,9 @@ async fn pages_are_read_at_one_revision() -> Result<()> {
     let current = resource_version(&list(String::new()).await?)?;
     let lines = lines.replace(&format!("current: {current}"), "current: NOW");
     expect![[r#"
+        400 BadRequest: specifying resource version is not allowed when using continue
+        422 Invalid: ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue is provided
+        504 Timeout: Timeout: Too large resource version: 1000000, current: NOW (retry)
     "#]]
     .assert_eq(&lines);
     dev.stop().await
@@ -386,6 +465,19 @@ async fn watches_begin_as_they_are_asked_to() -> Result<()> {
         }
     }
     expect![[r#"
+        namespaces/default/anchors?watch=1: ADDED a, ADDED b
+        namespaces/default/anchors?watch&resourceVersion=0&allowWatchBookmarks=1: ADDED a, ADDED b, BOOKMARK !
+        namespaces/default/anchors?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true: ADDED a, ADDED b, BOOKMARK !
+        namespaces/default/anchors?watch=1&sendInitialEvents=false&resourceVersionMatch=NotOlderThan: 
+        namespaces/default/anchors?watch=1&fieldSelector=metadata.name%3Db: ADDED b
+        anchors?watch=1&fieldSelector=metadata.namespace%3Ddefault,spec.size%3D1: ADDED a
+        namespaces/default/anchors?watch=1&labelSelector=size+in+(2): ADDED b
+        namespaces/default/anchors?watch=1&resourceVersion=1000000: 
+        namespaces/default/anchors?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&resourceVersion=1000000: ERROR 
+            504 "Timeout"
+        watch/anchors?resourceVersion=0: ADDED a, ADDED b
+        watch/namespaces/default/anchors?allowWatchBookmarks=true: ADDED a, ADDED b
+        watch/namespaces/default/anchors/b?x=y: ADDED b
     "#]]
     .assert_eq(&lines);
     let refused = client.get(&format!("{watch}/anchors?{state}")).await?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use http::StatusCode;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -69,7 +70,10 @@ pub(super) fn answer(
 async fn serve(socket: Socket, media: MediaType, mut stream: Stream) {
     let (mut sink, mut source) = socket.split();
     // Ends when the client has closed, or is not to be understood.
-    let mut reading = std::pin::pin!(async move { while let Some(Ok(_)) = source.next().await {} });
+    let mut reading = std::pin::pin!(async move {
+        while let Some(Ok(_)) = source.next().await {}
+        source
+    });
     let writing = async {
         while let Some(frames) = stream.next_frames().await {
             for frame in frames {
@@ -88,14 +92,19 @@ async fn serve(socket: Socket, media: MediaType, mut stream: Stream) {
         timeout(FAREWELL, sink.send(Message::Close(Some(goodbye)))).await??;
         Ok::<_, Interrupted>(())
     };
-    tokio::select! {
-        () = &mut reading => {}
+    let source = tokio::select! {
+        source = &mut reading => Some(source),
         written = writing => match written {
-            Ok(()) => {
-                let _ = timeout(FAREWELL, reading).await;
+            Ok(()) => timeout(FAREWELL, reading).await.ok(),
+            Err(error) => {
+                tracing::debug!(%error, "closed a WebSocket");
+                None
             }
-            Err(error) => tracing::debug!(%error, "closed a WebSocket"),
         },
+    };
+    // TLS has a goodbye of its own, without which the client must take the end for a cut.
+    if let Some(Ok(mut socket)) = source.map(|it| sink.reunite(it)) {
+        let _ = timeout(FAREWELL, socket.get_mut().shutdown()).await;
     }
 }
 
