@@ -1,4 +1,5 @@
-//! Who asks: request header (front proxy), client certificate, bearer token, in this order.
+//! Who asks: request header (front proxy), client certificate, bearer token, bearer token of a WebSocket, in
+//! this order.
 //!
 //! The first that recognises the request decides. If none does, one that failed makes it a 401; else the
 //! request is anonymous (k8s.io/apiserver, pkg/authentication/request/union). Why a request is refused
@@ -9,6 +10,7 @@ mod client_certificate;
 mod delegated_config;
 mod request_header;
 mod token_review;
+mod websocket_token;
 
 use std::sync::Arc;
 
@@ -102,11 +104,19 @@ impl Authenticators {
                 Outcome::Failed(why) => failures.push(why),
             }
         }
-        if let (Some(tokens), Some(token)) = (&self.tokens, token_review::bearer_token(headers)) {
-            match tokens.authenticate(token).await {
-                Outcome::Is(user) => return Ok(with_authenticated_group(user)),
-                Outcome::NotMine => {}
-                Outcome::Failed(why) => failures.push(why),
+        if let Some(tokens) = &self.tokens {
+            let bearer = token_review::bearer_token(headers).map(str::to_owned);
+            for token in [Ok(bearer), websocket_token::token(headers)] {
+                let outcome = match token {
+                    Ok(Some(token)) => tokens.authenticate(&token).await,
+                    Ok(None) => Outcome::NotMine,
+                    Err(why) => Outcome::Failed(why.into()),
+                };
+                match outcome {
+                    Outcome::Is(user) => return Ok(with_authenticated_group(user)),
+                    Outcome::NotMine => {}
+                    Outcome::Failed(why) => failures.push(why),
+                }
             }
         }
         if !failures.is_empty() {
@@ -139,6 +149,7 @@ impl Authenticators {
         for name in doomed {
             headers.remove(name);
         }
+        websocket_token::strip(headers);
     }
 }
 

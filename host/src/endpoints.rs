@@ -42,11 +42,12 @@ use tokio::time::Instant;
 
 use crate::api::RequestContext;
 use crate::api::RequestInfo;
+use crate::api::query;
 use crate::api::status::{self, Result};
 use crate::authentication::Authenticators;
 use crate::authorization::{Authorizer, Decision, forbidden};
 use crate::flow_control::FlowControl;
-use crate::metrics::{InFlight, Metrics};
+use crate::metrics::Metrics;
 use crate::registry::Registry;
 use crate::serving::{Body, ConnectionInfo, Handler};
 use request::ResourceRequest;
@@ -91,23 +92,30 @@ impl Handler for Api {
     ) -> Response {
         let started = Instant::now();
         let (parts, body) = request.into_parts();
-        let info = RequestInfo::parse(&parts.method, &parts.uri);
+        let parsed = RequestInfo::parse(&parts.method, &parts.uri);
         let audit_id = audit_id(&parts.headers);
         let is_head = parts.method == Method::HEAD;
         let accepted_headers = parts.headers.clone();
+        let uri = parts.uri.clone();
+        let info = parsed.as_ref().cloned().unwrap_or_default();
         let _in_flight = self.metrics.begin_request(&info);
-        let guarded =
-            AssertUnwindSafe(self.route(&info, &audit_id, parts, body, &connection)).catch_unwind();
-        let mut response = match guarded.await {
+        let routed = async {
+            match parsed {
+                Ok(_) => self.route(&info, &audit_id, parts, body, &connection).await,
+                Err(unreadable) => Ok(routing::unreadable(unreadable, &uri)),
+            }
+        };
+        let mut response = match AssertUnwindSafe(routed).catch_unwind().await {
             Ok(Ok(response)) => response,
-            Ok(Err(status)) => response::status(&accepted_headers, &status),
+            Ok(Err(status)) => response::status(&accepted_headers, &pretty(&uri), &status),
             Err(_) => {
                 tracing::error!(
                     path = info.path,
                     audit_id = &*audit_id,
                     "a request made the server panic: this is a bug"
                 );
-                let text = "This request caused apiserver to panic. Look in the logs for details.";
+                let text =
+                    "This request caused apiserver to panic. Look in the logs for details.\n";
                 response::text(StatusCode::INTERNAL_SERVER_ERROR, text)
             }
         };
@@ -143,13 +151,13 @@ impl Api {
         &self,
         info: &RequestInfo,
         audit_id: &Arc<str>,
-        parts: http::request::Parts,
+        mut parts: http::request::Parts,
         body: Incoming,
         connection: &ConnectionInfo,
     ) -> Result<Response> {
-        let query = query_pairs(parts.uri.query().unwrap_or_default());
+        let query = query_pairs(&parts.uri);
         let deadline = deadline(info, &query)?;
-        let mut headers = parts.headers;
+        let mut headers = std::mem::take(&mut parts.headers);
         let user = match self.authenticators.authenticate(connection, &headers).await {
             Ok(user) => user,
             Err(status) => {
@@ -168,7 +176,8 @@ impl Api {
             Ok(Decision::Allow) => self.metrics.count_authorization("allowed"),
             Ok(Decision::Deny { reason }) => {
                 self.metrics.count_authorization("denied");
-                let mut answer = response::status(&headers, &forbidden(&user, info, &reason));
+                let status = forbidden(&user, info, &reason);
+                let mut answer = response::status(&headers, &pretty(&parts.uri), &status);
                 let nosniff = HeaderValue::from_static("nosniff");
                 answer
                     .headers_mut()
@@ -182,8 +191,7 @@ impl Api {
                     error = format!("{error:#}"),
                     "the request could not be authorized"
                 );
-                let text = format!("Internal Server Error: \"{}\": {error}\n", info.path);
-                return Ok(response::text(StatusCode::INTERNAL_SERVER_ERROR, &text));
+                return Ok(routing::internal_error(&parts.uri, &error.to_string()));
             }
         }
         let served = self.served.load_full();
@@ -202,7 +210,7 @@ impl Api {
             }
             return routing::unknown_resource(&served.registry, info);
         };
-        routing::check_method(store.definition(), info, &parts.method)?;
+        routing::check_route(store.definition(), info, &parts.method, &headers)?;
         let store = Arc::clone(store);
         let deprecation = store.definition().served(&info.version);
         let deprecation = deprecation.and_then(|it| it.deprecation_warning.clone());
@@ -213,11 +221,12 @@ impl Api {
             context,
             store,
             body: Some(body),
+            upgrade: parts.extensions.remove(),
             warnings: ignored_token.map(str::to_owned).into_iter().collect(),
             deprecation,
             draining: self.draining.clone(),
         };
-        self.answer_resource(request).await
+        self.answer_resource(request, connection).await
     }
 
     /// Discovery, OpenAPI, health, metrics, version: precomputed or at hand, never from a plugin.
@@ -244,7 +253,11 @@ impl Api {
         Ok(served.documents.not_found())
     }
 
-    async fn answer_resource(&self, mut request: ResourceRequest) -> Result<Response> {
+    async fn answer_resource(
+        &self,
+        mut request: ResourceRequest,
+        connection: &ConnectionInfo,
+    ) -> Result<Response> {
         let limit = request.context.deadline;
         let answer = async {
             match request.info.verb.as_str() {
@@ -252,9 +265,7 @@ impl Api {
                 "list" => list::list(&mut request).await,
                 "watch" => {
                     let open = self.metrics.begin_watch(&request.info);
-                    watch::watch(&mut request)
-                        .await
-                        .map(|answer| answer.map(|body| counted(body, open)))
+                    watch::watch(&mut request, connection, open).await
                 }
                 "create" => create::create(&mut request, &*self.namespaces).await,
                 "update" => update::update(&mut request, &self.authorizer, &self.namespaces).await,
@@ -276,7 +287,7 @@ impl Api {
         };
         let mut response = match answer {
             Ok(response) => response,
-            Err(status) => response::status(&request.headers, &status),
+            Err(status) => response::status(&request.headers, request.query("pretty"), &status),
         };
         add_warnings(
             response.headers_mut(),
@@ -284,15 +295,6 @@ impl Api {
         );
         Ok(response)
     }
-}
-
-/// Keeps a watch counted for as long as its stream goes on.
-fn counted(body: Body, open: InFlight) -> Body {
-    let frames = body.map_frame(move |frame| {
-        let _open = &open;
-        frame
-    });
-    frames.boxed_unsync()
 }
 
 /// 429 of the filter: text, not a Status, as upstream.
@@ -321,10 +323,16 @@ fn audit_id(headers: &HeaderMap) -> Arc<str> {
     }
 }
 
-fn query_pairs(query: &str) -> Vec<(String, String)> {
-    form_urlencoded::parse(query.as_bytes())
+fn query_pairs(uri: &http::Uri) -> Vec<(String, String)> {
+    query::pairs(uri.query().unwrap_or_default())
         .map(|(key, value)| (key.into_owned(), value.into_owned()))
         .collect()
+}
+
+/// The query's parameter of the name.
+fn pretty(uri: &http::Uri) -> String {
+    let found = query::first(uri.query().unwrap_or_default(), "pretty");
+    found.unwrap_or_default().into_owned()
 }
 
 /// When the answer must be there: the server's limit, or the client's own below it (V9). A watch's end is its own.
@@ -334,17 +342,15 @@ fn deadline(info: &RequestInfo, query: &[(String, String)]) -> Result<Instant> {
     if info.is_long_running() {
         return Ok(Instant::now() + NEVER);
     }
-    let asked = query
-        .iter()
-        .find(|(key, value)| key == "timeout" && !value.is_empty());
-    let limit = match asked {
-        None => REQUEST_TIMEOUT,
-        Some((_, text)) => match duration::parse(text) {
-            Some(asked) => asked.min(REQUEST_TIMEOUT),
-            None => {
-                let text = format!(
-                    "invalid timeout specified in the request URL - time: invalid duration {text:?}"
-                );
+    let asked = query.iter().find(|(key, _)| key == "timeout");
+    let limit = match asked.map(|(_, text)| text.as_str()) {
+        None | Some("") => REQUEST_TIMEOUT,
+        Some(text) => match duration::parse(text) {
+            // None at all is no wish.
+            Ok(Duration::ZERO) => REQUEST_TIMEOUT,
+            Ok(asked) => asked.min(REQUEST_TIMEOUT),
+            Err(why) => {
+                let text = format!("invalid timeout specified in the request URL - {why}");
                 return Err(status::bad_request(text));
             }
         },
@@ -352,27 +358,32 @@ fn deadline(info: &RequestInfo, query: &[(String, String)]) -> Result<Instant> {
     Ok(Instant::now() + limit)
 }
 
-/// Warning headers (N11): each text once, cut where all of them would be longer than upstream sends.
+/// Warning headers (N11), each text once. Where they would have more than 4096 characters in all, each is cut to
+/// 256, and no more follow once that many are sent (k8s.io/apiserver, pkg/endpoints/filters/warning.go).
 fn add_warnings<'a>(headers: &mut HeaderMap, warnings: impl Iterator<Item = &'a String>) {
-    const BUDGET: usize = 4096;
-    let mut sent: Vec<&str> = Vec::new();
-    let mut length = 0;
+    const TOTAL: usize = 4096;
+    const ITEM: usize = 256;
+    let mut texts: Vec<&str> = Vec::new();
     for text in warnings {
-        if text.is_empty() || sent.contains(&text.as_str()) {
-            continue;
+        if !text.is_empty() && !texts.contains(&text.as_str()) {
+            texts.push(text);
         }
-        length += text.len();
-        if length > BUDGET {
+    }
+    let texts = texts.iter().filter(|it| !it.chars().any(char::is_control));
+    let length: usize = texts.clone().map(|it| it.chars().count()).sum();
+    let limit = if length > TOTAL { ITEM } else { TOTAL };
+    let mut sent = 0;
+    for text in texts {
+        if sent >= TOTAL {
             break;
         }
-        sent.push(text);
         let mut quoted = String::from("299 - \"");
-        for character in text.chars() {
-            match character {
-                '"' | '\\' => quoted.extend(['\\', character]),
-                it if it.is_control() => {}
-                it => quoted.push(it),
+        for character in text.chars().take(limit) {
+            sent += 1;
+            if matches!(character, '"' | '\\') {
+                quoted.push('\\');
             }
+            quoted.push(character);
         }
         quoted.push('"');
         if let Ok(value) = HeaderValue::from_bytes(quoted.as_bytes()) {
@@ -380,3 +391,6 @@ fn add_warnings<'a>(headers: &mut HeaderMap, warnings: impl Iterator<Item = &'a 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,14 +21,18 @@ pub struct TooManyRequests;
 
 impl Default for FlowControl {
     fn default() -> Self {
-        Self {
-            reads: Arc::new(Semaphore::new(READS)),
-            writes: Arc::new(Semaphore::new(WRITES)),
-        }
+        Self::with_seats(READS, WRITES)
     }
 }
 
 impl FlowControl {
+    pub fn with_seats(reads: usize, writes: usize) -> Self {
+        Self {
+            reads: Arc::new(Semaphore::new(reads)),
+            writes: Arc::new(Semaphore::new(writes)),
+        }
+    }
+
     /// A seat for as long as the permit lives; `None` for what needs no seat.
     ///
     /// # Errors

@@ -6,9 +6,12 @@
 mod accept;
 mod connection;
 mod tls;
+pub mod websocket;
 
+use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -25,7 +28,6 @@ pub use tls::{CertificateError, ServingCertificate, Tls};
 pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, std::convert::Infallible>;
 
 /// What is known of a request from its connection.
-#[derive(Debug)]
 pub struct ConnectionInfo {
     pub peer: SocketAddr,
     /// The client's certificate and its chain, leaf first, as sent: **not verified** (each authenticator
@@ -34,7 +36,11 @@ pub struct ConnectionInfo {
     /// What the handshake agreed upon (ALPN).
     pub is_http2: bool,
     closing: CancellationToken,
+    upgraded: Mutex<Option<Upgraded>>,
 }
+
+/// What a connection does once it speaks no HTTP any more.
+type Upgraded = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl ConnectionInfo {
     pub fn new(
@@ -47,6 +53,7 @@ impl ConnectionInfo {
             client_certificates,
             is_http2,
             closing: CancellationToken::new(),
+            upgraded: Mutex::default(),
         }
     }
 
@@ -58,6 +65,20 @@ impl ConnectionInfo {
 
     pub fn is_closing(&self) -> bool {
         self.closing.is_cancelled()
+    }
+
+    /// Goes on with `future` once the answer that switches protocols has been sent. The connection's task runs
+    /// it, so that a drain waits for it and then ends it like any request.
+    pub fn run_upgraded(&self, future: impl Future<Output = ()> + Send + 'static) {
+        *self.lock_upgraded() = Some(Box::pin(future));
+    }
+
+    fn take_upgraded(&self) -> Option<Upgraded> {
+        self.lock_upgraded().take()
+    }
+
+    fn lock_upgraded(&self) -> std::sync::MutexGuard<'_, Option<Upgraded>> {
+        self.upgraded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
@@ -225,16 +225,18 @@ pub(crate) fn equal(left: &Value, right: &Value) -> bool {
             (Some(left), Some(right)) => left == right,
             _ => left.as_f64() == right.as_f64(),
         },
-        (Value::Array(left), Value::Array(right)) => {
-            left.len() == right.len()
-                && left
-                    .iter()
-                    .zip(right)
-                    .all(|(left, right)| equal(left, right))
-        }
+        (Value::Array(left), Value::Array(right)) => equal_lists(left, right),
         (Value::Object(left), Value::Object(right)) => equal_maps(left, right),
         _ => left == right,
     }
+}
+
+pub(crate) fn equal_lists(left: &[Value], right: &[Value]) -> bool {
+    left.len() == right.len()
+        && left
+            .iter()
+            .zip(right)
+            .all(|(left, right)| equal(left, right))
 }
 
 fn equal_maps(left: &Map<String, Value>, right: &Map<String, Value>) -> bool {
@@ -272,50 +274,50 @@ pub(crate) fn zip<'a>(
 
 /// The fields of a map in the order of names, whatever order this build's maps keep.
 pub(crate) fn fields(map: &Map<String, Value>) -> impl Iterator<Item = (&str, &Value)> {
-    let is_sorted = map.keys().is_sorted();
-    let sorted = (!is_sorted).then(|| {
-        let mut fields: Vec<_> = map
-            .iter()
-            .map(|(name, value)| (name.as_str(), value))
-            .collect();
+    let unsorted = map.iter().map(|(name, value)| (name.as_str(), value));
+    let sorted = (!maps_are_sorted()).then(|| {
+        let mut fields: Vec<_> = unsorted.clone().collect();
         fields.sort_unstable_by_key(|(name, _)| *name);
         fields
     });
-    let unsorted = is_sorted.then(|| map.iter().map(|(name, value)| (name.as_str(), value)));
+    let unsorted = sorted.is_none().then_some(unsorted);
     unsorted
         .into_iter()
         .flatten()
         .chain(sorted.into_iter().flatten())
 }
 
+/// Whether serde_json keeps names sorted: another crate of the build may have asked it for the order of insertion.
+fn maps_are_sorted() -> bool {
+    static ARE_SORTED: OnceLock<bool> = OnceLock::new();
+    *ARE_SORTED.get_or_init(|| {
+        let names = ["b", "a"].map(|it| (it.to_owned(), Value::Null));
+        Map::from_iter(names).keys().is_sorted()
+    })
+}
+
 /// Appends a JSON string as Go's writer does: names plainly, values with HTML's characters escaped.
 pub(crate) fn write_string(text: &str, escape_html: bool, out: &mut String) {
     out.push('"');
     let mut plain_from = 0;
-    for (at, character) in text.char_indices() {
-        let Some(escaped) = escape(character, escape_html) else {
-            continue;
+    for (at, byte) in text.bytes().enumerate() {
+        let (length, escaped) = match byte {
+            b'"' => (1, Cow::Borrowed("\\\"")),
+            b'\\' => (1, Cow::Borrowed("\\\\")),
+            b'\n' => (1, Cow::Borrowed("\\n")),
+            b'\r' => (1, Cow::Borrowed("\\r")),
+            b'\t' => (1, Cow::Borrowed("\\t")),
+            b'\0'..b' ' => (1, Cow::Owned(format!("\\u{byte:04x}"))),
+            b'<' | b'>' | b'&' if escape_html => (1, Cow::Owned(format!("\\u{byte:04x}"))),
+            // The first byte of the two that end lines in JavaScript.
+            0xe2 if escape_html && text[at..].starts_with('\u{2028}') => (3, "\\u2028".into()),
+            0xe2 if escape_html && text[at..].starts_with('\u{2029}') => (3, "\\u2029".into()),
+            _ => continue,
         };
         out.push_str(&text[plain_from..at]);
         out.push_str(&escaped);
-        plain_from = at + character.len_utf8();
+        plain_from = at + length;
     }
     out.push_str(&text[plain_from..]);
     out.push('"');
-}
-
-fn escape(character: char, escape_html: bool) -> Option<Cow<'static, str>> {
-    let escaped = match character {
-        '"' => "\\\"",
-        '\\' => "\\\\",
-        '\n' => "\\n",
-        '\r' => "\\r",
-        '\t' => "\\t",
-        '\0'..' ' => return Some(format!("\\u{:04x}", character as u32).into()),
-        '<' | '>' | '&' | '\u{2028}' | '\u{2029}' if escape_html => {
-            return Some(format!("\\u{:04x}", character as u32).into());
-        }
-        _ => return None,
-    };
-    Some(escaped.into())
 }

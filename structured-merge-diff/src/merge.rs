@@ -4,6 +4,7 @@
 //! which may take its time: that is why these functions are async. They wait for nothing else.
 
 mod conflict;
+mod covered;
 mod prune;
 mod updater;
 

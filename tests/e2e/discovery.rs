@@ -6,7 +6,7 @@ use http::Method;
 use outrigger_tests::wait;
 use serde_json::Value;
 
-use crate::installed::{Installed, SOON};
+use outrigger_tests::installed::{Installed, SOON};
 
 const AGGREGATED: &str =
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";

@@ -11,7 +11,6 @@
 )]
 
 mod discovery;
-mod installed;
 mod own_certificate;
 mod registration;
 mod requests;

@@ -10,7 +10,9 @@ use outrigger_tests::pod::Kubelet;
 use outrigger_tests::wait;
 use serde_json::json;
 
-use crate::installed::{APISERVICE, DEPLOYMENT, FLUNDERS, Installed, NAMESPACE, SECRET, SOON};
+use outrigger_tests::installed::{
+    APISERVICE, DEPLOYMENT, FLUNDERS, Installed, NAMESPACE, SECRET, SOON,
+};
 
 const OWN_SECRET: &str = "outrigger-serving-cert-manager";
 const SERVICE: &str = "outrigger.outrigger.svc";

@@ -6,14 +6,14 @@ use anyhow::{Context as _, Result, ensure};
 use outrigger_tests::wait;
 use serde_json::json;
 
-use crate::installed::{APISERVICE, Installed, NAMESPACE, SOON, write_plugins};
+use outrigger_tests::installed::{APISERVICE, Installed, NAMESPACE, SOON, write_plugins};
 
 const HELLO: &str = "v1.hello.example.com";
 /// As the issue of a dropped plugin goes: seconds, not minutes.
 const SECONDS: Duration = Duration::from_secs(30);
 
 pub(crate) async fn drop_and_remove(it: &mut Installed) -> Result<()> {
-    write_plugins(&it.kubectl, &["wardle", "hello"]).await?;
+    write_plugins(&it.kubectl, &["wardle", "hello"], &[]).await?;
     it.kubelet.sync_volumes().await?;
     let dropped = Instant::now();
     let service = it.wait_available(HELLO).await?;
@@ -32,7 +32,7 @@ pub(crate) async fn drop_and_remove(it: &mut Installed) -> Result<()> {
     );
 
     // Whoever looks at the moment of the removal must find the APIService gone before its resource.
-    write_plugins(&it.kubectl, &["wardle"]).await?;
+    write_plugins(&it.kubectl, &["wardle"], &[]).await?;
     it.kubelet.sync_volumes().await?;
     let client = it.admin()?;
     let registered = format!("/apis/apiregistration.k8s.io/v1/apiservices/{HELLO}");
@@ -67,7 +67,7 @@ pub(crate) async fn foreign(it: &mut Installed) -> Result<()> {
     let args = ["create", "-f", "-"];
     it.kubectl.ok_with(&args, &foreign.to_string()).await?;
     let before = it.kubectl.json(&["get", "apiservice", HELLO]).await?;
-    write_plugins(&it.kubectl, &["wardle", "hello"]).await?;
+    write_plugins(&it.kubectl, &["wardle", "hello"], &[]).await?;
     it.kubelet.sync_volumes().await?;
     // It says that it leaves the object alone; by then it has decided.
     wait::until("the word on the foreign object", SOON, || async {
@@ -79,7 +79,7 @@ pub(crate) async fn foreign(it: &mut Installed) -> Result<()> {
         Ok(())
     })
     .await?;
-    write_plugins(&it.kubectl, &["wardle"]).await?;
+    write_plugins(&it.kubectl, &["wardle"], &[]).await?;
     it.kubelet.sync_volumes().await?;
     let path = "/apis/hello.example.com";
     let client = it.admin()?;

@@ -6,7 +6,7 @@ use outrigger_tests::kubeconfig::Kubeconfig;
 use outrigger_tests::wait;
 use serde_json::{Value, json};
 
-use crate::installed::{FLUNDERS, Installed, NAMESPACE, SECRET, SOON};
+use outrigger_tests::installed::{FLUNDERS, Installed, NAMESPACE, SECRET, SOON};
 
 pub(crate) fn flunder(name: &str, fischer: &str) -> Value {
     json!({

@@ -6,7 +6,7 @@ use outrigger_tests::host::READY_DEADLINE;
 use outrigger_tests::pod::Kubelet;
 use outrigger_tests::wait;
 
-use crate::installed::{
+use outrigger_tests::installed::{
     APISERVER_FLAGS, APISERVICE, DEPLOYMENT, Installed, NAMESPACE, SECRET, deploy, wait_available,
     write_plugins,
 };
@@ -102,7 +102,7 @@ pub(crate) async fn fifteen_steps() -> Result<Installed> {
     );
 
     // The plugin, and 8: the pod starts, loads its certificate and becomes ready.
-    write_plugins(&kubectl, &["wardle"]).await?;
+    write_plugins(&kubectl, &["wardle"], &[]).await?;
     let kubelet = Kubelet::new(&cluster, NAMESPACE, DEPLOYMENT).await?;
     let pod = kubelet.start().await?;
 

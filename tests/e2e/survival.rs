@@ -3,8 +3,8 @@
 use anyhow::{Context as _, Result, ensure};
 use outrigger_tests::wait;
 
-use crate::installed::{APISERVICE, FLUNDERS, Installed, SOON};
 use crate::requests::flunder;
+use outrigger_tests::installed::{APISERVICE, FLUNDERS, Installed, SOON};
 
 pub(crate) async fn host_restart(it: &mut Installed) -> Result<()> {
     let client = it.admin()?;

@@ -1,12 +1,16 @@
 //! Through the socket of `outrigger dev`, with real plugins; and what the repository's text must keep to.
 
+mod anchors;
 mod api;
 mod arrows;
 mod bad_input;
 mod durability;
 mod misbehaving;
+mod odd_requests;
 mod plugins;
+mod reads;
 mod sources;
 mod startup;
 mod tidy;
+mod websocket;
 mod writes;

@@ -13,7 +13,14 @@ const LONGER: &[(&str, &str)] = &[];
 /// The examples that the host must not know: it serves whatever a plugin says it serves.
 const NAMES_OF_EXAMPLES: &[&str] = &["wardle", "flunder", "fischer"];
 
-const FOLDERS: &[&str] = &["host", "guest-sdk", "tests", "xtask", "examples"];
+const FOLDERS: &[&str] = &[
+    "host",
+    "guest-sdk",
+    "structured-merge-diff",
+    "tests",
+    "xtask",
+    "examples",
+];
 
 #[test]
 fn files_are_short_enough_to_be_read() -> Result<()> {
@@ -36,7 +43,13 @@ fn files_are_short_enough_to_be_read() -> Result<()> {
 #[test]
 fn every_file_says_first_what_it_is() -> Result<()> {
     let mut silent = Vec::new();
-    for folder in ["host/src", "guest-sdk/src", "tests", "xtask/src"] {
+    for folder in [
+        "host/src",
+        "guest-sdk/src",
+        "structured-merge-diff/src",
+        "tests",
+        "xtask/src",
+    ] {
         for path in rust_files(&root().join(folder))? {
             if !std::fs::read_to_string(&path)?.starts_with("//!") {
                 silent.push(name(&path));
@@ -64,6 +77,7 @@ fn nothing_is_left_to_do_in_the_code() -> Result<()> {
     for folder in [
         "host/src",
         "guest-sdk/src",
+        "structured-merge-diff/src",
         "xtask/src",
         "tests/src",
         "examples",

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::{Bytes, BytesMut};
+use futures_util::{SinkExt as _, StreamExt as _};
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -18,6 +20,11 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use tokio_rustls::client::TlsStream;
+pub use tokio_tungstenite::tungstenite::Message;
 
 use crate::kubeconfig::Kubeconfig;
 
@@ -43,10 +50,26 @@ pub struct Answer {
     pub body: Bytes,
 }
 
+/// An answer whose body is still to be read; dropping it closes its connection.
+pub struct Opened {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    body: Incoming,
+    connection: Connection,
+}
+
 /// A watch that is open; dropping it closes its connection.
 pub struct Watch {
     body: Incoming,
     buffered: BytesMut,
+    _connection: Connection,
+}
+
+/// A WebSocket that is open; dropping it closes its connection.
+pub struct WebSocket {
+    /// Of the answer that switched protocols.
+    pub headers: HeaderMap,
+    socket: WebSocketStream<TokioIo<Upgraded>>,
     _connection: Connection,
 }
 
@@ -163,50 +186,98 @@ impl Client {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> Result<Answer> {
-        let exchange = async {
-            let (response, _connection) = self.open(method, path, headers, body).await?;
-            let (parts, body) = response.into_parts();
-            anyhow::Ok(Answer {
-                status: parts.status,
-                headers: parts.headers,
-                body: body.collect().await?.to_bytes(),
-            })
-        };
-        tokio::time::timeout(DEADLINE, exchange)
+        let opened = self.open(method, path, headers, body).await?;
+        opened
+            .whole()
             .await
-            .with_context(|| format!("no answer from {path}"))?
+            .with_context(|| format!("no answer from {path}"))
     }
 
     /// Opens a watch; an answer other than 200 is an error with the server's own text.
     pub async fn watch(&self, path: &str) -> Result<Watch> {
-        let open = self.open(Method::GET, path, &[], Bytes::new());
-        let (response, connection) = tokio::time::timeout(DEADLINE, open).await??;
-        let status = response.status();
+        let opened = self.open(Method::GET, path, &[], Bytes::new()).await?;
+        let status = opened.status;
         if status != StatusCode::OK {
-            let body = response.into_body().collect().await?.to_bytes();
-            bail!("watch {path}: {status} {}", String::from_utf8_lossy(&body));
+            bail!("watch {path}: {status} {}", opened.whole().await?.text());
         }
-        Ok(Watch {
-            body: response.into_body(),
-            buffered: BytesMut::new(),
+        Ok(opened.events())
+    }
+
+    /// Sends a request; the answer's body is read later.
+    pub async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Opened> {
+        let exchange = self.exchange(method, path, headers, body);
+        let (response, connection) = tokio::time::timeout(DEADLINE, exchange)
+            .await
+            .with_context(|| format!("no answer from {path}"))??;
+        let (parts, body) = response.into_parts();
+        Ok(Opened {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+            connection,
+        })
+    }
+
+    /// Asks for a WebSocket over HTTP/1.1, with the sample key of RFC 6455.
+    ///
+    /// # Errors
+    /// An answer other than 101, as `STATUS text`.
+    pub async fn websocket(&self, path: &str, headers: &[(&str, &str)]) -> Result<WebSocket> {
+        let mut all = vec![
+            ("connection", "Upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("sec-websocket-version", "13"),
+        ];
+        all.extend_from_slice(headers);
+        let client = self.http1();
+        let open = client.exchange(Method::GET, path, &all, Bytes::new());
+        let (mut response, connection) = tokio::time::timeout(DEADLINE, open).await??;
+        let status = response.status();
+        if status != StatusCode::SWITCHING_PROTOCOLS {
+            let body = response.into_body().collect().await?.to_bytes();
+            bail!("{status} {}", String::from_utf8_lossy(&body));
+        }
+        let headers = std::mem::take(response.headers_mut());
+        let upgraded = TokioIo::new(hyper::upgrade::on(response).await?);
+        Ok(WebSocket {
+            headers,
+            socket: WebSocketStream::from_raw_socket(upgraded, Role::Client, None).await,
             _connection: connection,
         })
     }
 
-    async fn open(
+    /// A connection of its own, for what no HTTP library would send; which protocol it is, ALPN says.
+    pub async fn connect(&self) -> Result<TlsStream<TcpStream>> {
+        let host = self.authority.rsplit_once(':').map_or("", |it| it.0);
+        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
+        let tcp = TcpStream::connect(&self.address).await?;
+        tcp.set_nodelay(true)?;
+        Ok(TlsConnector::from(self.tls.clone())
+            .connect(name, tcp)
+            .await?)
+    }
+
+    /// The host of its requests.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    async fn exchange(
         &self,
         method: Method,
         path: &str,
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> Result<(Response<Incoming>, Connection)> {
-        let host = self.authority.rsplit_once(':').map_or("", |it| it.0);
-        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
-        let tcp = TcpStream::connect(&self.address).await?;
-        tcp.set_nodelay(true)?;
-        let tls = TlsConnector::from(self.tls.clone())
-            .connect(name, tcp)
-            .await?;
+        let tls = self.connect().await?;
         let is_http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
 
         let mut request = Request::builder().method(method);
@@ -231,8 +302,31 @@ impl Client {
                 .body(Full::new(body))?;
             let (mut sender, connection) =
                 hyper::client::conn::http1::handshake(TokioIo::new(tls)).await?;
-            let connection = Connection(tokio::spawn(connection).abort_handle());
+            let connection = Connection(tokio::spawn(connection.with_upgrades()).abort_handle());
             Ok((sender.send_request(request).await?, connection))
+        }
+    }
+}
+
+impl Opened {
+    /// Reads the body to its end.
+    pub async fn whole(self) -> Result<Answer> {
+        let body = tokio::time::timeout(DEADLINE, self.body.collect())
+            .await
+            .context("the body has no end")??;
+        Ok(Answer {
+            status: self.status,
+            headers: self.headers,
+            body: body.to_bytes(),
+        })
+    }
+
+    #[must_use]
+    pub fn events(self) -> Watch {
+        Watch {
+            body: self.body,
+            buffered: BytesMut::new(),
+            _connection: self.connection,
         }
     }
 }
@@ -269,12 +363,36 @@ impl Answer {
     }
 }
 
+impl WebSocket {
+    /// The next message, of any kind; `None` once the connection is closed.
+    pub async fn next(&mut self) -> Result<Option<Message>> {
+        let next = tokio::time::timeout(DEADLINE, self.socket.next());
+        match next.await.context("no message came")? {
+            Some(message) => Ok(Some(message?)),
+            None => Ok(None),
+        }
+    }
+
+    /// The next message, which must be text, as JSON.
+    pub async fn next_event(&mut self) -> Result<Value> {
+        match self.next().await? {
+            Some(Message::Text(text)) => Ok(serde_json::from_str(&text)?),
+            other => bail!("no text but {other:?}"),
+        }
+    }
+
+    pub async fn send(&mut self, message: Message) -> Result<()> {
+        Ok(tokio::time::timeout(DEADLINE, self.socket.send(message)).await??)
+    }
+}
+
 impl Watch {
     /// The next event; `None` when the server has ended the watch.
     pub async fn next(&mut self) -> Result<Option<Value>> {
-        tokio::time::timeout(DEADLINE, self.read())
+        let line = tokio::time::timeout(DEADLINE, self.next_line())
             .await
-            .context("no event came")?
+            .context("no event came")??;
+        line.map(|it| Ok(serde_json::from_slice(&it)?)).transpose()
     }
 
     /// The next event but bookmarks, as `TYPE name resourceVersion`.
@@ -287,11 +405,11 @@ impl Watch {
         }
     }
 
-    async fn read(&mut self) -> Result<Option<Value>> {
+    /// The next event as it came, however long it takes. Nothing is lost if the caller stops waiting.
+    pub async fn next_line(&mut self) -> Result<Option<Bytes>> {
         loop {
             if let Some(end) = self.buffered.iter().position(|it| *it == b'\n') {
-                let line = self.buffered.split_to(end + 1);
-                return Ok(Some(serde_json::from_slice(&line)?));
+                return Ok(Some(self.buffered.split_to(end + 1).freeze()));
             }
             match self.body.frame().await {
                 Some(frame) => {

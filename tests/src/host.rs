@@ -75,6 +75,15 @@ impl DevFolders {
         Ok(())
     }
 
+    /// Puts a definition (YAML or JSON) into the plugins' folder, whole at once.
+    pub fn drop_definition(&self, definition: &Path) -> Result<()> {
+        let name = definition.file_name().context("no file")?;
+        let aside = self.path("definition.part");
+        std::fs::copy(definition, &aside)?;
+        std::fs::rename(aside, self.path("plugins").join(name))?;
+        Ok(())
+    }
+
     pub fn remove_plugin(&self, name: &str) -> Result<()> {
         Ok(std::fs::remove_file(
             self.path("plugins").join(format!("{name}.wasm")),
@@ -83,7 +92,13 @@ impl DevFolders {
 
     /// The command that [`DevFolders::start`] runs.
     pub fn command(&self, port: u16) -> Result<Command> {
-        let mut command = Command::new(artifacts::outrigger()?);
+        Ok(self.command_of(&artifacts::outrigger()?, port))
+    }
+
+    /// The same with a program that was built in another way.
+    #[must_use]
+    pub fn command_of(&self, outrigger: &Path, port: u16) -> Command {
+        let mut command = Command::new(outrigger);
         command
             .arg("dev")
             .arg("--plugins")
@@ -94,7 +109,7 @@ impl DevFolders {
             .arg(port.to_string())
             .env("HOME", self.path("home"))
             .env_remove("XDG_CACHE_HOME");
-        Ok(command)
+        command
     }
 
     /// Starts it on a free port and waits until it is ready.

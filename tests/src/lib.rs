@@ -8,10 +8,13 @@ pub mod certificates;
 pub mod client;
 pub mod cluster;
 pub mod host;
+pub mod installed;
 pub mod kubeconfig;
 pub mod kubectl;
 pub mod pod;
 pub mod process;
+pub mod random;
+pub mod recording;
 pub mod wait;
 
 /// The plugin in README.md, compiled.

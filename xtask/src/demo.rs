@@ -4,9 +4,9 @@
 
 use std::process::{Command, ExitCode};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
-use crate::progress::Step;
+use crate::progress::build;
 use crate::{guests, peers, workspace};
 
 #[derive(clap::Args)]
@@ -48,15 +48,4 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
-}
-
-fn build(title: &str, command: &mut Command) -> Result<()> {
-    let mut step = Step::start(title);
-    let finished = step.run(command)?;
-    if finished.status.success() {
-        step.finish("done");
-        return Ok(());
-    }
-    step.finish("failed");
-    bail!("{command:?} failed:\n{}", finished.lines.join("\n"));
 }

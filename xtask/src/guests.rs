@@ -62,3 +62,9 @@ pub(crate) fn example(name: &str) -> Result<PathBuf> {
         .then_some(folder)
         .with_context(|| format!("examples/{name} is not there: run this in a whole checkout"))
 }
+
+/// The file that [`build`] makes of the example `name`.
+pub(crate) fn component(name: &str) -> PathBuf {
+    let folder = workspace::target_dir().join("guests/wasm32-wasip2/release");
+    folder.join(format!("{name}.wasm"))
+}

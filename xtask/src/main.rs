@@ -5,7 +5,10 @@
     reason = "a command line program for people answers on standard output"
 )]
 
+mod bench;
 mod demo;
+mod differential;
+mod fuzz;
 mod guests;
 mod peers;
 mod progress;
@@ -28,6 +31,8 @@ use clap::{Parser, Subcommand};
   cargo xtask test                     every check and every test there is
   cargo xtask test --only integration  one stage
   cargo xtask test --skip e2e,deny     all but two
+  cargo xtask bench                    what requests cost
+  cargo xtask fuzz schema              one fuzz target, for a minute
   cargo xtask peers                    find or build etcd, kube-apiserver and kubectl"
 )]
 struct Args {
@@ -41,6 +46,10 @@ enum Command {
     Demo(demo::Args),
     /// Runs the checks and tests in stages; ends with `N passed, N failed, N skipped`.
     Test(test::Args),
+    /// Measures requests to a server built for release, and what a schema costs.
+    Bench(bench::Args),
+    /// Runs the fuzz targets, or one of them, for as long as is wanted.
+    Fuzz(fuzz::Args),
     /// Finds the real peers of the end-to-end tests, or builds them, and prints their folder.
     Peers,
 }
@@ -49,6 +58,8 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().command {
         Command::Demo(args) => demo::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Peers => peers::run(),
     };
     match outcome {

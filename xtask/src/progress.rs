@@ -6,7 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// How often a step without a terminal says that it still runs.
@@ -112,6 +112,18 @@ impl Step {
             println!("{} ... {seconds} s: {}", self.title, line.trim());
         }
     }
+}
+
+/// A build that must succeed; what it said is shown only if it does not.
+pub(crate) fn build(title: &str, command: &mut Command) -> Result<()> {
+    let mut step = Step::start(title);
+    let finished = step.run(command)?;
+    if finished.status.success() {
+        step.finish("done");
+        return Ok(());
+    }
+    step.finish("failed");
+    bail!("{command:?} failed:\n{}", finished.lines.join("\n"));
 }
 
 fn forward(

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 use crate::peers::Peers;
 use crate::progress::Step;
-use crate::{guests, peers, tools, workspace};
+use crate::{differential, fuzz, guests, peers, tools, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -34,8 +34,14 @@ enum Stage {
     Guests,
     /// the tests beside the code
     Unit,
+    /// every fuzz target for a moment
+    Fuzz,
     /// tests through the socket of `outrigger dev`, with real plugins
     Integration,
+    /// structured-merge-diff and Go's library on the same random cases
+    Differential,
+    /// recorded answers of real servers, asked of `outrigger dev` and behind a real kube-apiserver
+    Oracle,
     /// tests behind a real kube-apiserver
     E2e,
     /// `cargo xtask demo --once`, with and without kubectl
@@ -117,7 +123,10 @@ fn run_stage(stage: Stage) -> Result<Count> {
         Stage::Deny => deny(),
         Stage::Guests => plugins(),
         Stage::Unit => unit(),
+        Stage::Fuzz => fuzz(),
         Stage::Integration => integration(),
+        Stage::Differential => differential(),
+        Stage::Oracle => oracle(),
         Stage::E2e => e2e(),
         Stage::Demo => demo(),
     }
@@ -199,12 +208,34 @@ fn unit() -> Result<Count> {
     Ok(count)
 }
 
+fn fuzz() -> Result<Count> {
+    let (passed, failed) = fuzz::gate()?;
+    Ok(Count {
+        passed,
+        failed,
+        ..Count::default()
+    })
+}
+
 fn integration() -> Result<Count> {
     let mut count = check("building the host", &mut workspace::build_binaries())?;
     let mut command = workspace::cargo();
     command.args(["test", "--workspace", "--test", "integration"]);
     count.add(cargo_test("integration", &mut command)?);
     Ok(count)
+}
+
+fn differential() -> Result<Count> {
+    let Some(go) = workspace::on_path("go") else {
+        let why = "there is no Go to build tests/smd-diff with; install Go 1.26";
+        return Ok(skipped("differential", &why));
+    };
+    let program = differential::build(&go)?;
+    let mut command = workspace::cargo();
+    command
+        .args(["test", "--workspace", "--test", "differential"])
+        .env("OUTRIGGER_SMD_DIFF", program);
+    cargo_test("differential", &mut command)
 }
 
 fn e2e() -> Result<Count> {
@@ -219,6 +250,21 @@ fn e2e() -> Result<Count> {
         .args(["test", "--workspace", "--test", "e2e"])
         .env("OUTRIGGER_PEERS", folder);
     count.add(cargo_test("e2e", &mut command)?);
+    Ok(count)
+}
+
+fn oracle() -> Result<Count> {
+    let mut count = check("building the host", &mut workspace::build_binaries())?;
+    let mut command = workspace::cargo();
+    command.args(["test", "--workspace", "--test", "oracle"]);
+    match peers::find_or_build()? {
+        Peers::Found(folder) => {
+            command.env("OUTRIGGER_PEERS", folder);
+        }
+        // It says itself how many answers were not asked for.
+        Peers::Missing(why) => println!("oracle behind kube-apiserver ... SKIPPED: {why}"),
+    }
+    count.add(cargo_test("oracle", &mut command)?);
     Ok(count)
 }
 

@@ -63,22 +63,18 @@ pub fn object(api_version: &str, kind: &str, message: &[u8]) -> Vec<u8> {
     out
 }
 
-/// One frame of a watch: its length in four bytes, then an event that holds `object`, an envelope.
-pub fn watch_frame(event: &str, object: &[u8]) -> Vec<u8> {
-    let mut raw = Vec::with_capacity(object.len() + 8);
-    field_head(&mut raw, 1, object.len());
-    raw.extend_from_slice(object);
-    let mut message = Vec::with_capacity(raw.len() + 24);
+/// metav1.WatchEvent around `object`, an envelope; itself it has none.
+pub fn watch_event(event: &str, object: &[u8]) -> Vec<u8> {
+    let mut head = Vec::with_capacity(8);
+    field_head(&mut head, 1, object.len());
+    let raw = head.len() + object.len();
+    let mut message = Vec::with_capacity(raw + event.len() + 16);
     field_head(&mut message, 1, event.len());
     message.extend_from_slice(event.as_bytes());
-    field_head(&mut message, 2, raw.len());
-    message.extend_from_slice(&raw);
-    // A frame is one event: objects are limited to a few MiB, far below four GiB.
-    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
-    let mut frame = Vec::with_capacity(message.len() + 4);
-    frame.extend_from_slice(&length.to_be_bytes());
-    frame.extend_from_slice(&message);
-    frame
+    field_head(&mut message, 2, raw);
+    message.extend_from_slice(&head);
+    message.extend_from_slice(object);
+    message
 }
 
 /// metav1.ObjectMeta. Read from the JSON of an object's metadata by serde, written as protobuf by prost.
@@ -408,10 +404,10 @@ mod tests {
     }
 
     #[test]
-    fn frames_watch_events_behind_their_length() {
+    fn wraps_objects_into_watch_events() {
         assert_eq!(
-            hex(&watch_frame("ADDED", b"xyz")),
-            "0000000e0a054144444544120 50a0378797a".replace(' ', "")
+            hex(&watch_event("ADDED", b"xyz")),
+            "0a054144444544120 50a0378797a".replace(' ', "")
         );
     }
 
@@ -441,5 +437,43 @@ mod tests {
         );
         assert_eq!(options.grace_period_seconds, None);
         assert!(DeleteOptions::from_envelope(b"{}").is_none());
+    }
+
+    use proptest::option;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn delete_options_are_read_as_they_were_written(
+            grace_period_seconds in any::<Option<i64>>(),
+            uid in option::of(".{0,5}"),
+            resource_version in option::of("[0-9]{0,5}"),
+            orphan_dependents in any::<Option<bool>>(),
+            propagation_policy in option::of(".{0,5}"),
+            dry_run in prop::collection::vec(".{0,5}", 0..3),
+        ) {
+            let options = DeleteOptions {
+                grace_period_seconds,
+                preconditions: Some(Preconditions { uid, resource_version }),
+                orphan_dependents,
+                propagation_policy,
+                dry_run,
+                ignore_store_read_error: None,
+            };
+            let body = object("v1", "DeleteOptions", &options.encode_to_vec());
+            let expected = Some(("v1".to_owned(), "DeleteOptions".to_owned(), options));
+            prop_assert_eq!(DeleteOptions::from_envelope(&body), expected);
+            for end in 0..body.len() {
+                let _ = DeleteOptions::from_envelope(&body[..end]);
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_options_or_none(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let body = [MAGIC, &bytes].concat();
+            let _ = DeleteOptions::from_envelope(&body);
+            let _ = DeleteOptions::from_envelope(&object("v1", "DeleteOptions", &bytes));
+            prop_assert_eq!(DeleteOptions::from_envelope(&bytes).filter(|_| !bytes.starts_with(MAGIC)), None);
+        }
     }
 }

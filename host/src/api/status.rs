@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::go_text;
 use super::group_version::GroupResource;
+use super::quote;
 
 /// An answer that is not an object: a failure, or the success of a delete.
 ///
@@ -90,12 +92,12 @@ pub struct FieldError {
 }
 
 impl FieldError {
-    /// `value` is JSON of the bad value, shown as Go shows it: strings quoted, objects as JSON.
+    /// `value` is the bad value; it is shown as Go shows it.
     pub fn invalid(field: impl Into<String>, value: &serde_json::Value, detail: &str) -> Self {
         Self {
             reason: "FieldValueInvalid",
             field: field.into(),
-            message: format!("Invalid value: {value}: {detail}"),
+            message: format!("Invalid value: {}: {detail}", go_text::value(value)),
         }
     }
 
@@ -103,7 +105,7 @@ impl FieldError {
         Self {
             reason: "FieldValueTypeInvalid",
             field: field.into(),
-            message: format!("Invalid value: {value}: {detail}"),
+            message: format!("Invalid value: {}: {detail}", go_text::value(value)),
         }
     }
 
@@ -129,10 +131,15 @@ impl FieldError {
     }
 
     pub fn duplicate(field: impl Into<String>, value: &serde_json::Value) -> Self {
+        Self::duplicate_text(field, &go_text::value(value))
+    }
+
+    /// `shown` is the bad value as Go shows it.
+    pub fn duplicate_text(field: impl Into<String>, shown: &str) -> Self {
         Self {
             reason: "FieldValueDuplicate",
             field: field.into(),
-            message: format!("Duplicate value: {value}"),
+            message: format!("Duplicate value: {shown}"),
         }
     }
 
@@ -141,30 +148,37 @@ impl FieldError {
         value: &serde_json::Value,
         supported: &[String],
     ) -> Self {
-        let list: Vec<String> = supported.iter().map(|it| format!("{it:?}")).collect();
+        Self::not_supported_text(field, &go_text::value(value), supported)
+    }
+
+    /// `shown` is the bad value as Go shows it.
+    pub fn not_supported_text(field: impl Into<String>, shown: &str, supported: &[String]) -> Self {
+        let list: Vec<String> = supported.iter().map(|it| go_text::quote(it)).collect();
         Self {
             reason: "FieldValueNotSupported",
             field: field.into(),
             message: format!(
-                "Unsupported value: {value}: supported values: {}",
+                "Unsupported value: {shown}: supported values: {}",
                 list.join(", ")
             ),
         }
     }
 
     pub fn too_long(field: impl Into<String>, max_length: u64) -> Self {
+        let unit = if max_length == 1 { "byte" } else { "bytes" };
         Self {
             reason: "FieldValueTooLong",
             field: field.into(),
-            message: format!("Too long: may not be more than {max_length} bytes"),
+            message: format!("Too long: may not be more than {max_length} {unit}"),
         }
     }
 
     pub fn too_many(field: impl Into<String>, actual: u64, max: u64) -> Self {
+        let unit = if max == 1 { "item" } else { "items" };
         Self {
             reason: "FieldValueTooMany",
             field: field.into(),
-            message: format!("Too many: {actual}: must have at most {max} items"),
+            message: format!("Too many: {actual}: must have at most {max} {unit}"),
         }
     }
 }
@@ -234,7 +248,7 @@ pub fn forbidden(resource: &GroupResource, name: &str, message: &str) -> Box<Sta
     let text = if name.is_empty() {
         format!("{resource} is forbidden: {message}")
     } else {
-        format!("{resource} \"{name}\" is forbidden: {message}")
+        format!("{resource} {} is forbidden: {message}", quote(name))
     };
     let mut status = Status::failure(403, "Forbidden", text);
     status.details = Some(details(resource, name));
@@ -242,7 +256,11 @@ pub fn forbidden(resource: &GroupResource, name: &str, message: &str) -> Box<Sta
 }
 
 pub fn not_found(resource: &GroupResource, name: &str) -> Box<Status> {
-    let mut status = Status::failure(404, "NotFound", format!("{resource} \"{name}\" not found"));
+    let mut status = Status::failure(
+        404,
+        "NotFound",
+        format!("{resource} {} not found", quote(name)),
+    );
     status.details = Some(details(resource, name));
     status
 }
@@ -285,14 +303,17 @@ pub fn already_exists(resource: &GroupResource, name: &str) -> Box<Status> {
     let mut status = Status::failure(
         409,
         "AlreadyExists",
-        format!("{resource} \"{name}\" already exists"),
+        format!("{resource} {} already exists", quote(name)),
     );
     status.details = Some(details(resource, name));
     status
 }
 
 pub fn conflict(resource: &GroupResource, name: &str, why: &str) -> Box<Status> {
-    let text = format!("Operation cannot be fulfilled on {resource} \"{name}\": {why}");
+    let text = format!(
+        "Operation cannot be fulfilled on {resource} {}: {why}",
+        quote(name)
+    );
     let mut status = Status::failure(409, "Conflict", text);
     status.details = Some(details(resource, name));
     status
@@ -341,7 +362,7 @@ pub fn invalid(group: &str, kind: &str, name: &str, errors: Vec<FieldError>) -> 
     let mut status = Status::failure(
         422,
         "Invalid",
-        format!("{of} \"{name}\" is invalid: {list}"),
+        format!("{of} {} is invalid: {list}", quote(name)),
     );
     let causes = errors
         .into_iter()
@@ -391,10 +412,6 @@ pub fn unavailable(message: impl Into<String>, retry_after_seconds: u32) -> Box<
 }
 
 pub fn timeout(message: impl AsRef<str>, retry_after_seconds: u32) -> Box<Status> {
-    let status = Status::failure(504, "Timeout", format!("Timeout: {}", message.as_ref()));
-    if retry_after_seconds == 0 {
-        status
-    } else {
-        status.with_retry_after(retry_after_seconds)
-    }
+    let text = format!("Timeout: {}", message.as_ref());
+    Status::failure(504, "Timeout", text).with_retry_after(retry_after_seconds)
 }

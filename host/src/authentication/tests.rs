@@ -321,3 +321,31 @@ fn warns_of_a_space_before_the_token() {
     assert!(warning(&map(&[("Authorization", "Bearer token")])).is_none());
     assert!(warning(&HeaderMap::new()).is_none());
 }
+
+#[tokio::test]
+async fn takes_the_token_of_a_websocket_from_its_subprotocols() {
+    let it = Fixture::start(false);
+    let ask = async |upgrade: &str, protocols: &str| {
+        let headers = map(&[
+            ("connection", "Upgrade"),
+            ("upgrade", upgrade),
+            ("sec-websocket-protocol", protocols),
+        ]);
+        let mut client = it.server.connect("http/1.1", None).await;
+        let (code, text) = soon(client.get_with("/", headers)).await.unwrap();
+        format!("{} {text}", code.as_u16())
+    };
+    const GOOD: &str = "base64url.bearer.authorization.k8s.io.Z29vZA";
+    const BAD: &str = "base64url.bearer.authorization.k8s.io.YmFk";
+    let robot = ask("websocket", &format!("{GOOD}, events")).await;
+    assert!(robot.starts_with("200 robot"), "{robot}");
+    for (upgrade, protocols) in [
+        ("websocket", format!("events, {BAD}")),
+        ("websocket", GOOD.to_owned()),
+        ("websocket", format!("events, {GOOD}, {GOOD}")),
+        ("h2c", format!("events, {GOOD}")),
+    ] {
+        let answer = ask(upgrade, &protocols).await;
+        assert_eq!(answer, "401 Unauthorized", "{upgrade} {protocols}");
+    }
+}

@@ -6,7 +6,7 @@
 
 use crate::api::RequestInfo;
 use crate::api::status::{self, Details, Status};
-use crate::api::{GroupResource, UserInfo};
+use crate::api::{GroupResource, UserInfo, quote};
 
 /// `reason` is the authorizer's, perhaps empty.
 pub fn forbidden(user: &UserInfo, request: &RequestInfo, reason: &str) -> Box<Status> {
@@ -51,32 +51,6 @@ fn escape_html(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
-}
-
-/// As Go's `%q`: what a client sent cannot break out of its quotes or of its line.
-fn quote(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('"');
-    for char in text.chars() {
-        match char {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            '\x07' => quoted.push_str("\\a"),
-            '\x08' => quoted.push_str("\\b"),
-            '\x0c' => quoted.push_str("\\f"),
-            '\n' => quoted.push_str("\\n"),
-            '\r' => quoted.push_str("\\r"),
-            '\t' => quoted.push_str("\\t"),
-            '\x0b' => quoted.push_str("\\v"),
-            ' '..='~' => quoted.push(char),
-            '\0'..='\x7f' => quoted.push_str(&format!("\\x{:02x}", u32::from(char))),
-            _ if char.is_alphanumeric() || char.escape_debug().count() == 1 => quoted.push(char),
-            '\u{80}'..='\u{ffff}' => quoted.push_str(&format!("\\u{:04x}", u32::from(char))),
-            _ => quoted.push_str(&format!("\\U{:08x}", u32::from(char))),
-        }
-    }
-    quoted.push('"');
-    quoted
 }
 
 #[cfg(test)]

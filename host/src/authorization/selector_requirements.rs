@@ -8,14 +8,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     FieldSelectorRequirement, LabelSelectorRequirement,
 };
 
+use crate::api::field_selector::{self, FieldTerm};
+
 /// Empty where the selector demands nothing or cannot be read.
 pub(super) fn of_fields(selector: &str) -> Vec<FieldSelectorRequirement> {
-    split_unescaped(selector)
-        .into_iter()
-        .filter(|term| !term.is_empty())
-        .map(field_requirement)
-        .collect::<Option<Vec<_>>>()
-        .unwrap_or_default()
+    let terms = field_selector::parse(selector).unwrap_or_default();
+    let requirement = |term: FieldTerm| FieldSelectorRequirement {
+        key: term.field,
+        operator: if term.is_negated { "NotIn" } else { "In" }.to_owned(),
+        values: Some(vec![term.value]),
+    };
+    terms.into_iter().map(requirement).collect()
 }
 
 /// Empty where the selector demands nothing or cannot be read. Sorted by key, as upstream.
@@ -23,56 +26,6 @@ pub(super) fn of_labels(selector: &str) -> Vec<LabelSelectorRequirement> {
     let mut requirements = label_requirements(selector).unwrap_or_default();
     requirements.sort_by(|a, b| a.key.cmp(&b.key));
     requirements
-}
-
-/// Terms between commas that no backslash escapes.
-fn split_unescaped(selector: &str) -> Vec<&str> {
-    let mut terms = Vec::new();
-    let mut start = 0;
-    let mut escaped = false;
-    for (at, char) in selector.char_indices() {
-        if escaped {
-            escaped = false;
-        } else if char == '\\' {
-            escaped = true;
-        } else if char == ',' {
-            terms.push(&selector[start..at]);
-            start = at + 1;
-        }
-    }
-    terms.push(&selector[start..]);
-    terms
-}
-
-fn field_requirement(term: &str) -> Option<FieldSelectorRequirement> {
-    let at = term.find(['=', '!'])?;
-    let (key, rest) = term.split_at(at);
-    let (operator, value) = if let Some(value) = rest.strip_prefix("!=") {
-        ("NotIn", value)
-    } else if let Some(value) = rest.strip_prefix("==") {
-        ("In", value)
-    } else {
-        ("In", rest.strip_prefix('=')?)
-    };
-    Some(FieldSelectorRequirement {
-        key: key.to_owned(),
-        operator: operator.to_owned(),
-        values: Some(vec![unescape(value)?]),
-    })
-}
-
-/// `\\`, `\,` and `\=`; any other use of a backslash, and bare `,` or `=`, are errors.
-fn unescape(value: &str) -> Option<String> {
-    let mut text = String::with_capacity(value.len());
-    let mut chars = value.chars();
-    while let Some(char) = chars.next() {
-        match char {
-            '\\' => text.push(chars.next().filter(|it| matches!(it, '\\' | ',' | '='))?),
-            ',' | '=' => return None,
-            _ => text.push(char),
-        }
-    }
-    Some(text)
 }
 
 fn label_requirements(selector: &str) -> Option<Vec<LabelSelectorRequirement>> {

@@ -83,8 +83,11 @@ pub(super) async fn object(
         status::bad_request(text)
     };
     let mut unknown = object_meta::decode(&mut object.0).map_err(|why| cannot_be_handled(&why))?;
-    unknown.extend(form.schema.prune(&mut object.0));
-    form.schema.default(&mut object.0);
+    unknown.extend(
+        form.schema
+            .decode(&mut object.0)
+            .map_err(|error| cannot_be_handled(&format!("{}: {}", error.field, error.message)))?,
+    );
     if form.object_model == ObjectModel::Typed
         && let Some(error) = form.schema.type_error(&object.0)
     {

@@ -36,7 +36,11 @@ pub async fn delete(request: &mut ResourceRequest) -> Result<Response> {
                 .map(|it| it.uid().to_owned())
                 .unwrap_or_default();
             let status = Status::deleted(&request.store.definition().group_resource(), &name, &uid);
-            Ok(response::status(&request.headers, &status))
+            Ok(response::status(
+                &request.headers,
+                request.query("pretty"),
+                &status,
+            ))
         }
     }
 }

@@ -131,7 +131,7 @@ impl Page {
             (Some(accepted), _) => {
                 let bytes = match accepted.media {
                     MediaType::Protobuf => protobuf::encode(json).map(Bytes::from),
-                    _ => Some(response::in_text(&accepted, json.clone())),
+                    _ => Some(response::in_text(&accepted, json)),
                 };
                 let bytes = bytes.ok_or_else(|| {
                     tracing::error!("a document of discovery has no protobuf form");

@@ -1,10 +1,13 @@
 //! `/livez`, `/readyz` and `/healthz` with their checks (H2; k8s.io/apiserver, pkg/server/healthz).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use http::{HeaderValue, StatusCode, Uri};
+use http::header::X_CONTENT_TYPE_OPTIONS;
+use http::{StatusCode, Uri};
 
 use super::{Response, response};
+use crate::api::{query, quote};
 
 /// One part of the server.
 pub struct Check {
@@ -76,26 +79,38 @@ fn single_check(endpoint: &str, name: &str, checks: &[Check]) -> Option<Response
             let text = format!("internal server error: {problem}\n");
             response::text(StatusCode::INTERNAL_SERVER_ERROR, &text)
         }
-        _ => response::text(StatusCode::OK, "ok"),
+        _ => {
+            let mut response = response::text(StatusCode::OK, "ok");
+            // Upstream writes it itself here, without the helper that sets this header.
+            response.headers_mut().remove(X_CONTENT_TYPE_OPTIONS);
+            response
+        }
     })
 }
 
-fn all_checks(endpoint: &str, query: &str, mut checks: Vec<Check>) -> Response {
+fn all_checks(endpoint: &str, parameters: &str, mut checks: Vec<Check>) -> Response {
     let mut is_verbose = false;
-    let mut excluded = Vec::new();
-    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+    let mut excluded = BTreeSet::new();
+    for (key, value) in query::pairs(parameters) {
         match &*key {
             "verbose" => is_verbose = true,
-            "exclude" => excluded.extend(value.split(',').map(str::to_owned)),
+            "exclude" => {
+                excluded.insert(value.into_owned());
+            }
             _ => {}
         }
     }
+    let known: Vec<String> = checks.iter().map(|it| it.name.clone()).collect();
+    let unknown: Vec<String> = excluded
+        .iter()
+        .filter(|it| !known.contains(it))
+        .map(|it| quote(it))
+        .collect();
     let mut text = String::new();
     let mut failed = Vec::new();
     checks.sort_by_key(|it| it.is_notice);
     for check in &checks {
-        if let Some(at) = excluded.iter().position(|it| *it == check.name) {
-            excluded.remove(at);
+        if excluded.contains(&check.name) {
             text += &format!("[+]{} excluded: ok\n", check.name);
             continue;
         }
@@ -108,11 +123,10 @@ fn all_checks(endpoint: &str, query: &str, mut checks: Vec<Check>) -> Response {
             }
         }
     }
-    if !excluded.is_empty() {
-        let names: Vec<String> = excluded.iter().map(|it| format!("{it:?}")).collect();
+    if !unknown.is_empty() {
         text += &format!(
             "warn: some health checks cannot be excluded: no matches for {}\n",
-            names.join(",")
+            unknown.join(",")
         );
     }
     if !failed.is_empty() {
@@ -121,17 +135,55 @@ fn all_checks(endpoint: &str, query: &str, mut checks: Vec<Check>) -> Response {
         return response::text(StatusCode::INTERNAL_SERVER_ERROR, &text);
     }
     if !is_verbose {
-        return plain(StatusCode::OK, "ok");
+        return response::text(StatusCode::OK, "ok");
     }
     text += &format!("{endpoint} check passed\n");
-    plain(StatusCode::OK, &text)
+    response::text(StatusCode::OK, &text)
 }
 
-fn plain(code: StatusCode, text: &str) -> Response {
-    let mut answer = response::text(code, text);
-    answer.headers_mut().insert(
-        http::header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    answer
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    async fn text(response: Response) -> String {
+        let body = response.into_body().collect().await.expect("infallible");
+        String::from_utf8_lossy(&body.to_bytes()).into_owned()
+    }
+
+    #[tokio::test]
+    async fn leaves_out_the_checks_that_are_named() {
+        let check = |name: &str, problem: Option<&str>| Check {
+            name: name.into(),
+            problem: problem.map(str::to_owned),
+            is_notice: false,
+            is_alive_check: true,
+        };
+        let checks = move || vec![check("b", Some("broken")), check("a,c", None)];
+        let health = Health::new(Arc::new(checks));
+        let ask = |target: &str| {
+            health
+                .answer(&target.parse().expect("a path"))
+                .expect("health")
+        };
+        assert_eq!(ask("/livez").status(), 500);
+        let answer = ask("/livez?exclude=b");
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+        expect![[r#"
+            [+]ping ok
+            [+]b excluded: ok
+            [+]a,c ok
+            warn: some health checks cannot be excluded: no matches for "a","c"
+            livez check passed
+        "#]]
+        .assert_eq(
+            &text(ask(
+                "/livez?verbose&exclude=c&exclude=b&exclude=a&exclude=b",
+            ))
+            .await,
+        );
+    }
 }

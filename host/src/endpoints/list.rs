@@ -1,102 +1,113 @@
 //! GET of many objects, and the options that lists and watches share.
 
-use std::time::Duration;
-
 use super::negotiation;
 use super::request::ResourceRequest;
 use super::response;
+use crate::api::request_info::is_true;
 use crate::api::status::{self, FieldError, Result};
+use crate::api::{field_selector, quote};
 use crate::registry::selectors::{FieldSelector, KnownFields, LabelSelector};
 use crate::registry::store::read::{List, ListOptions, Selection, VersionMatch};
 use crate::serving::Body;
 
+/// Only `timeout` bounds a list: `timeoutSeconds` is for watches.
 pub async fn list(request: &mut ResourceRequest) -> Result<http::Response<Body>> {
     let accepted = negotiation::accept(request)?;
-    let options = options(request, false)?;
-    let timeout = timeout(request)?;
-    let listing = async {
-        let list = request.store.list(&request.context, &options).await?;
-        response::list(request, &accepted, list).await
-    };
-    match timeout {
-        None => listing.await,
-        Some(timeout) => match tokio::time::timeout(timeout, listing).await {
-            Ok(answer) => answer,
-            Err(_) => Err(status::timeout(
-                "request did not complete within the allotted timeout",
-                0,
-            )),
-        },
-    }
+    let options = options(request)?;
+    let list = request.store.list(&request.context, &options).await?;
+    response::list(request, &accepted, list).await
 }
 
-/// All objects that a deletecollection selects.
+/// All objects that a deletecollection selects. Upstream goes through them in pages, so a revision means exactly
+/// that one.
 pub async fn selected(request: &ResourceRequest) -> Result<List> {
-    let options = options(request, false)?;
+    let mut options = options(request)?;
+    let has_version = !matches!(options.resource_version.as_str(), "" | "0");
+    if has_version && options.version_match.is_none() && options.continue_token.is_empty() {
+        options.version_match = Some(VersionMatch::Exact);
+    }
     request.store.list(&request.context, &options).await
 }
 
-/// `timeoutSeconds`, where it is given and not 0.
-pub(super) fn timeout(request: &ResourceRequest) -> Result<Option<Duration>> {
-    let seconds = number(request, "timeoutSeconds")?;
-    Ok((seconds > 0).then(|| Duration::from_secs(seconds)))
+/// `timeoutSeconds`; 0 where it is not given.
+pub(super) fn timeout_seconds(request: &ResourceRequest) -> Result<i64> {
+    number(request, "timeoutSeconds")
 }
 
-/// Reads and checks the options of a list or a watch (ListOptions of meta.k8s.io/v1).
+/// Reads and checks the options of a list or a watch (ListOptions of meta.k8s.io/v1), in upstream's order
+/// (k8s.io/apiserver, pkg/endpoints/handlers/get.go). Whether they must be a watch's depends on the parameter
+/// alone: a watch by its path has a list's.
 ///
 /// # Errors
-/// 400 for what cannot be read, 422 for options that exclude each other.
-pub(super) fn options(request: &ResourceRequest, is_watch: bool) -> Result<ListOptions> {
-    let version_match = request.query("resourceVersionMatch");
-    let send_initial_events = request
-        .has_query("sendInitialEvents")
-        .then(|| flag(request, "sendInitialEvents"));
+/// 400 for what cannot be read, 422 for options that exclude each other, 400 for fields that there are not.
+pub(super) fn options(request: &ResourceRequest) -> Result<ListOptions> {
+    timeout_seconds(request)?;
     let limit = number(request, "limit")?;
-    let selection = selection(request)?;
-    let options = ListOptions {
-        selection,
+    let labels = LabelSelector::parse(request.query("labelSelector"))?;
+    let fields = FieldSelector::parse(request.query("fieldSelector"))?;
+    let is_watch = flag(request, "watch").unwrap_or(false);
+    let version_match = request.query("resourceVersionMatch");
+    let mut options = ListOptions {
+        selection: Selection::default(),
         resource_version: request.query("resourceVersion").to_owned(),
         version_match: match version_match {
             "Exact" => Some(VersionMatch::Exact),
             "NotOlderThan" => Some(VersionMatch::NotOlderThan),
             _ => None,
         },
-        limit: usize::try_from(limit).unwrap_or(usize::MAX),
+        limit: usize::try_from(limit).unwrap_or(0),
         continue_token: request.query("continue").to_owned(),
-        send_initial_events,
-        allow_watch_bookmarks: flag(request, "allowWatchBookmarks"),
+        send_initial_events: flag(request, "sendInitialEvents"),
+        allow_watch_bookmarks: flag(request, "allowWatchBookmarks").unwrap_or(false),
     };
     let errors = if is_watch {
         check_watch(&options, version_match)
     } else {
         check_list(&options, version_match)
     };
-    if errors.is_empty() {
-        Ok(options)
-    } else {
-        Err(status::invalid("meta.k8s.io", "ListOptions", "", errors))
+    if !errors.is_empty() {
+        return Err(status::invalid("meta.k8s.io", "ListOptions", "", errors));
     }
+    let is_any = matches!(options.resource_version.as_str(), "" | "0");
+    if is_watch && is_any && version_match.is_empty() && options.send_initial_events.is_none() {
+        // Old clients of watches from anywhere get what new ones ask for (X8).
+        options.send_initial_events = Some(true);
+    }
+    options.selection = selection(request, labels, fields)?;
+    Ok(options)
 }
 
-fn selection(request: &ResourceRequest) -> Result<Selection> {
+fn selection(
+    request: &ResourceRequest,
+    labels: LabelSelector,
+    terms: Vec<field_selector::FieldTerm>,
+) -> Result<Selection> {
     let definition = request.store.definition();
     let known = KnownFields {
         object_model: definition.object_model,
         is_namespaced: definition.is_namespaced(),
         selectable: &request.version().selectable_fields,
     };
+    let fields = FieldSelector::of(terms, known)?;
     let info = &request.info;
-    let labels = LabelSelector::parse(&info.label_selector)?;
-    let fields = FieldSelector::parse(&info.field_selector, known)?;
     // The name is in the path of old watches, or was read from the selector itself.
     if !info.name.is_empty() && !fields.is_empty() && fields.exact_name() != Some(&info.name) {
         return Err(status::bad_request(
             "fieldSelector metadata.name doesn't match requested name",
         ));
     }
+    // What can only be one object, or in one namespace, is looked for nowhere else.
+    let mut namespace = info.namespace.clone();
+    if namespace.is_empty() && definition.is_namespaced() {
+        namespace = fields.exact_namespace().unwrap_or_default().to_owned();
+    }
+    let name = match info.name.as_str() {
+        "" => fields.exact_name().unwrap_or_default().to_owned(),
+        name => name.to_owned(),
+    };
     Ok(Selection {
-        namespace: info.namespace.clone(),
-        name: info.name.clone(),
+        namespace,
+        name,
         labels,
         fields,
     })
@@ -177,24 +188,33 @@ fn continue_with_match(options: &ListOptions) -> Option<FieldError> {
     })
 }
 
-/// A boolean as the API's parameters have it: given without a value, it is true.
-fn flag(request: &ResourceRequest, name: &str) -> bool {
-    let value = request.query(name);
-    request.has_query(name) && value != "0" && !value.eq_ignore_ascii_case("false")
+/// A boolean as the API's parameters have it; `None` where it is not given.
+fn flag(request: &ResourceRequest, name: &str) -> Option<bool> {
+    request
+        .has_query(name)
+        .then(|| is_true(request.query(name)))
 }
 
-/// A number; 0 where it is absent or negative.
-fn number(request: &ResourceRequest, name: &str) -> Result<u64> {
-    let text = request.query(name);
+/// A number; 0 where it is absent.
+fn number(request: &ResourceRequest, name: &str) -> Result<i64> {
     if !request.has_query(name) {
         return Ok(0);
     }
-    match text.parse::<i64>() {
-        Ok(number) => Ok(u64::try_from(number).unwrap_or(0)),
-        Err(_) => Err(status::bad_request(format!(
-            "strconv.ParseInt: parsing {text:?}: invalid syntax"
-        ))),
-    }
+    parse_number(request.query(name)).map_err(status::bad_request)
+}
+
+/// As Go's strconv.ParseInt, with its words.
+fn parse_number(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| {
+        let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+        let is_number = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
+        let why = if is_number {
+            "value out of range"
+        } else {
+            "invalid syntax"
+        };
+        format!("strconv.ParseInt: parsing {}: {why}", quote(text))
+    })
 }
 
 #[cfg(test)]
@@ -280,6 +300,22 @@ mod tests {
                 resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided
             "#]],
         );
+    }
+
+    #[test]
+    fn reads_numbers_as_go_does() {
+        assert_eq!(parse_number("-5"), Ok(-5));
+        assert_eq!(parse_number("+5"), Ok(5));
+        for (text, why) in [
+            ("", "invalid syntax"),
+            ("-", "invalid syntax"),
+            ("5s", "invalid syntax"),
+            ("1_000", "invalid syntax"),
+            ("9223372036854775808", "value out of range"),
+        ] {
+            let expected = format!("strconv.ParseInt: parsing \"{text}\": {why}");
+            assert_eq!(parse_number(text), Err(expected));
+        }
     }
 
     #[test]

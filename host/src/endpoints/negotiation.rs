@@ -4,11 +4,20 @@
 //! not. A clause that cannot be met falls through to the next, as clients of metadata count on
 //! (k8s.io/apiserver, pkg/endpoints/handlers/negotiation).
 
+mod accept;
+mod content_type;
+
 use http::{HeaderMap, header};
 
 use super::request::ResourceRequest;
+use crate::api::quote;
+use crate::api::request_info::is_true;
 use crate::api::status::{self, Result};
 use crate::registry::scale::SCALE;
+
+pub(super) use accept::accept_header;
+use accept::{Clause, parse};
+pub use content_type::content_type;
 
 /// What the server can write and read, in the order in which upstream lists it in its errors.
 pub const MEDIA_TYPES: &[&str] = &[
@@ -18,7 +27,7 @@ pub const MEDIA_TYPES: &[&str] = &[
 ];
 
 /// What a watch can be written in.
-const STREAM_MEDIA_TYPES: &[&str] = &[
+pub const STREAM_MEDIA_TYPES: &[&str] = &[
     "application/json;stream=watch",
     "application/vnd.kubernetes.protobuf;stream=watch",
 ];
@@ -85,24 +94,35 @@ pub struct Accepted {
 /// # Errors
 /// 406 if no clause of `Accept` can be met.
 pub fn accept(request: &ResourceRequest) -> Result<Accepted> {
-    let pretty = is_pretty(&request.headers, request.query("pretty"));
     let offer = match request.info.subresource.as_str() {
         SCALE => Offer::Scale,
         _ => Offer::Resource,
     };
-    negotiate(accept_header(&request.headers), pretty, offer)
-        .ok_or_else(|| status::not_acceptable(MEDIA_TYPES))
+    accept_offer(&request.headers, request.query("pretty"), offer)
 }
 
-/// The form of a watch: YAML cannot be streamed.
+/// The form of whole objects, from what it depends on: the headers, and `pretty` of the query.
 ///
 /// # Errors
 /// 406 if no clause of `Accept` can be met.
-pub fn accept_stream(request: &ResourceRequest) -> Result<Accepted> {
-    let accepted = accept(request)?;
+pub fn accept_resource(headers: &HeaderMap, pretty: &str) -> Result<Accepted> {
+    accept_offer(headers, pretty, Offer::Resource)
+}
+
+fn accept_offer(headers: &HeaderMap, pretty: &str, offer: Offer) -> Result<Accepted> {
+    let pretty = is_pretty(headers, pretty);
+    negotiate(&accept_header(headers), pretty, offer)
+        .ok_or_else(|| status::not_acceptable(MEDIA_TYPES))
+}
+
+/// Whether a watch can be sent in the form that was agreed on: YAML cannot be streamed.
+///
+/// # Errors
+/// 406 if it cannot.
+pub fn check_stream(accepted: &Accepted) -> Result<()> {
     match accepted.media {
         MediaType::Yaml => Err(status::not_acceptable(STREAM_MEDIA_TYPES)),
-        _ => Ok(accepted),
+        _ => Ok(()),
     }
 }
 
@@ -110,7 +130,7 @@ pub fn accept_stream(request: &ResourceRequest) -> Result<Accepted> {
 /// JSON all the same: an error must not be hidden behind another one. `pretty` is the query's parameter.
 pub fn accept_status(headers: &HeaderMap, pretty: &str) -> Accepted {
     let pretty = is_pretty(headers, pretty);
-    negotiate(accept_header(headers), pretty, Offer::Status).unwrap_or(Accepted {
+    negotiate(&accept_header(headers), pretty, Offer::Status).unwrap_or(Accepted {
         media: MediaType::Json,
         transform: Transform::Full,
         pretty: true,
@@ -130,7 +150,7 @@ pub(super) fn accept_discovery(
     let pretty = is_pretty(headers, pretty);
     let header = accept_header(headers);
     if has_aggregated {
-        for clause in parse(header) {
+        for clause in parse(&header) {
             if is_aggregated(&clause) {
                 return Ok(None);
             }
@@ -139,7 +159,7 @@ pub(super) fn accept_discovery(
             }
         }
     }
-    negotiate(header, pretty, Offer::Status)
+    negotiate(&header, pretty, Offer::Status)
         .map(Some)
         .ok_or_else(|| status::not_acceptable(MEDIA_TYPES))
 }
@@ -150,7 +170,7 @@ pub(super) fn accept_one_of(headers: &HeaderMap, offers: &[&'static str]) -> Opt
     if header.is_empty() {
         return offers.first().copied();
     }
-    parse(header).iter().find_map(|clause| {
+    parse(&header).iter().find_map(|clause| {
         let fits = |offer: &&&str| match (clause.main, clause.sub) {
             ("*", "*") | ("application", "*") => true,
             (main, sub) => {
@@ -159,25 +179,6 @@ pub(super) fn accept_one_of(headers: &HeaderMap, offers: &[&'static str]) -> Opt
         };
         offers.iter().find(fits).copied()
     })
-}
-
-/// The media type of a body; none is JSON.
-///
-/// # Errors
-/// 415 for one that is not read.
-pub fn content_type(headers: &HeaderMap) -> Result<MediaType> {
-    let value = headers
-        .get(header::CONTENT_TYPE)
-        .map_or(Ok(""), http::HeaderValue::to_str)
-        .unwrap_or("?");
-    if value.is_empty() {
-        return Ok(MediaType::Json);
-    }
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    MediaType::ALL
-        .into_iter()
-        .find(|it| essence.eq_ignore_ascii_case(it.as_str()))
-        .ok_or_else(|| status::unsupported_media_type(MEDIA_TYPES))
 }
 
 /// What an endpoint can write.
@@ -199,22 +200,6 @@ impl Offer {
             (Self::Resource | Self::Scale, _) => true,
         }
     }
-}
-
-/// One clause of an Accept header.
-struct Clause<'a> {
-    main: &'a str,
-    sub: &'a str,
-    /// 1 where it is not said.
-    quality: f32,
-    parameters: Vec<(&'a str, &'a str)>,
-}
-
-fn accept_header(headers: &HeaderMap) -> &str {
-    headers
-        .get(header::ACCEPT)
-        .and_then(|it| it.to_str().ok())
-        .unwrap_or_default()
 }
 
 fn negotiate(header: &str, pretty: bool, offer: Offer) -> Option<Accepted> {
@@ -239,88 +224,47 @@ fn meet(clause: &Clause<'_>, pretty: bool, offer: Offer) -> Option<Accepted> {
             ("application", sub) => sub == media.subtype(),
             _ => false,
         };
-        let accepted = fits.then(|| options(clause, media, pretty)).flatten()?;
+        let accepted = fits
+            .then(|| options(clause, media, pretty, offer))
+            .flatten()?;
         offer.allows(media, accepted.transform).then_some(accepted)
     })
 }
 
 /// `application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList`, with or without a profile.
 fn is_aggregated(clause: &Clause<'_>) -> bool {
-    let has =
-        |key, value| clause.parameters.iter().rev().find(|it| it.0 == key) == Some(&(key, value));
-    matches!(clause.main, "application" | "*")
-        && matches!(clause.sub, "json" | "*")
-        && has("g", "apidiscovery.k8s.io")
-        && has("v", "v2")
-        && has("as", "APIGroupDiscoveryList")
-}
-
-/// The clauses that can be read, the most wanted first, wild cards last among equals.
-fn parse(header: &str) -> Vec<Clause<'_>> {
-    let mut clauses: Vec<Clause<'_>> = header.split(',').filter_map(parse_clause).collect();
-    clauses.sort_by(|a, b| {
-        let wild = |it: &Clause<'_>| (it.main == "*", it.sub == "*");
-        b.quality
-            .total_cmp(&a.quality)
-            .then_with(|| wild(a).cmp(&wild(b)))
-    });
-    clauses
-}
-
-fn parse_clause(clause: &str) -> Option<Clause<'_>> {
-    let mut parts = clause.split(';');
-    let media = parts.next()?.trim();
-    let (main, sub) = match media.split_once('/') {
-        Some((main, sub)) if !sub.is_empty() && !sub.contains('/') => (main.trim(), sub.trim()),
-        None if media == "*" => ("*", "*"),
-        _ => return None,
-    };
-    let mut quality = 1.0;
-    let mut parameters = Vec::new();
-    for (key, value) in parts.filter_map(|it| it.split_once('=')) {
-        match (key.trim(), value.trim()) {
-            ("q", value) => quality = value.parse().unwrap_or(0.0),
-            it => parameters.push(it),
-        }
-    }
-    Some(Clause {
-        main,
-        sub,
-        quality,
-        parameters,
-    })
+    matches!(
+        (clause.main, clause.sub),
+        ("application", "json" | "*") | ("*", "*")
+    ) && clause.parameter("g") == "apidiscovery.k8s.io"
+        && clause.parameter("v") == "v2"
+        && clause.parameter("as") == "APIGroupDiscoveryList"
 }
 
 /// Reads a clause's parameters; `None` where they ask for something that there is not.
-fn options(clause: &Clause<'_>, media: MediaType, pretty: bool) -> Option<Accepted> {
-    let (mut kind, mut group, mut version) = ("", "", "");
+fn options(clause: &Clause<'_>, media: MediaType, pretty: bool, offer: Offer) -> Option<Accepted> {
+    let stream = clause.parameter("stream");
+    let server_version = clause.parameter("sv");
+    let can_stream = media != MediaType::Yaml && stream == "watch";
+    let has_version = offer == Offer::Resource && server_version == "v1";
+    if !stream.is_empty() && !can_stream || !server_version.is_empty() && !has_version {
+        return None;
+    }
     let mut accepted = Accepted {
         media,
         transform: Transform::Full,
-        pretty,
+        pretty: pretty || clause.parameter("pretty") == "1",
     };
-    for &(key, value) in &clause.parameters {
-        match key {
-            "as" => kind = value,
-            "g" => group = value,
-            "v" => version = value,
-            "stream" if !value.is_empty() && (value != "watch" || media == MediaType::Yaml) => {
-                return None;
-            }
-            "sv" if !value.is_empty() && value != "v1" => return None,
-            "pretty" => accepted.pretty |= value == "1",
-            _ => {}
-        }
-    }
-    if kind.is_empty() && group.is_empty() && version.is_empty() {
+    let names = ["as", "g", "v"].map(|it| clause.parameter(it));
+    if names.iter().all(|it| it.is_empty()) {
         return Some(accepted);
     }
-    let version = match (group, version) {
-        ("meta.k8s.io", "v1") => MetaVersion::V1,
-        ("meta.k8s.io", "v1beta1") => MetaVersion::V1Beta1,
+    let version = match names[1..] {
+        ["meta.k8s.io", "v1"] => MetaVersion::V1,
+        ["meta.k8s.io", "v1beta1"] => MetaVersion::V1Beta1,
         _ => return None,
     };
-    accepted.transform = match kind {
+    accepted.transform = match names[0] {
         "Table" => Transform::Table(version),
         "PartialObjectMetadata" => Transform::PartialObjectMetadata(version),
         "PartialObjectMetadataList" => Transform::PartialObjectMetadataList(version),
@@ -368,7 +312,8 @@ pub fn include_object(value: &str) -> Result<IncludeObject> {
         "" | "Metadata" => Ok(IncludeObject::Metadata),
         "Object" => Ok(IncludeObject::Object),
         _ => Err(status::bad_request(format!(
-            "Unable to convert to Table as requested: includeObject: Invalid value: {value:?}: must be 'Metadata', 'Object', 'None', or empty"
+            "Unable to convert to Table as requested: includeObject: Invalid value: {}: must be 'Metadata', 'Object', 'None', or empty",
+            quote(value)
         ))),
     }
 }
@@ -376,114 +321,18 @@ pub fn include_object(value: &str) -> Result<IncludeObject> {
 /// Refuses `?export=true`, which older clients may still send with a get.
 ///
 /// # Errors
-/// 400 where it is asked for, or is no boolean.
+/// 400 where it is asked for.
 pub fn refuse_export(request: &ResourceRequest) -> Result<()> {
     if !request.has_query("export") {
         return Ok(());
     }
-    // Presence alone is a yes, as in all boolean parameters of the API.
-    match request.query("export") {
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(()),
-        _ => Err(status::bad_request(
+    if is_true(request.query("export")) {
+        return Err(status::bad_request(
             "the export parameter, deprecated since v1.14, is no longer supported",
-        )),
+        ));
     }
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use expect_test::{Expect, expect};
-
-    use super::*;
-
-    #[expect(clippy::needless_pass_by_value, reason = "as expect-test is used")]
-    #[track_caller]
-    fn check(header: &str, expected: Expect) {
-        let show = |offer| match negotiate(header, false, offer) {
-            None => "406".to_owned(),
-            Some(it) => format!("{:?} {:?}", it.media, it.transform),
-        };
-        let shown = format!("{} / {}", show(Offer::Resource), show(Offer::Status));
-        expected.assert_eq(&shown);
-    }
-
-    #[test]
-    fn answers_json_when_anything_is_welcome() {
-        check("", expect!["Json Full / Json Full"]);
-        check("*/*", expect!["Json Full / Json Full"]);
-        check("*", expect!["Json Full / Json Full"]);
-        check("application/*", expect!["Json Full / Json Full"]);
-        check("text/html, */*;q=0.8", expect!["Json Full / Json Full"]);
-    }
-
-    #[test]
-    fn falls_through_to_the_next_clause_that_can_be_met() {
-        check(
-            "application/vnd.kubernetes.protobuf,application/json",
-            expect!["Json Full / Protobuf Full"],
-        );
-        check(
-            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json",
-            expect!["Protobuf PartialObjectMetadata(V1) / Json Full"],
-        );
-        check(
-            "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json",
-            expect!["Json Table(V1) / Json Full"],
-        );
-        check(
-            "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,application/yaml",
-            expect!["Yaml Full / Yaml Full"],
-        );
-        check(
-            "application/json;as=Scale;v=v1;g=autoscaling,application/yaml",
-            expect!["Yaml Full / Yaml Full"],
-        );
-    }
-
-    #[test]
-    fn prefers_by_quality_then_by_precision() {
-        check(
-            "application/json;q=0.5,application/yaml",
-            expect!["Yaml Full / Yaml Full"],
-        );
-        check("*/*,application/yaml", expect!["Yaml Full / Yaml Full"]);
-    }
-
-    #[test]
-    fn refuses_what_nothing_can_be_written_in() {
-        check("text/html", expect!["406 / 406"]);
-        check(
-            "application/vnd.kubernetes.protobuf",
-            expect!["406 / Protobuf Full"],
-        );
-        check("application/yaml;stream=watch", expect!["406 / 406"]);
-        check("application/json;stream=other", expect!["406 / 406"]);
-        check("application/json/x", expect!["406 / 406"]);
-    }
-
-    #[test]
-    fn indents_for_people_and_where_asked() {
-        let mut headers = HeaderMap::new();
-        assert!(is_pretty(&headers, "1"));
-        assert!(!is_pretty(&headers, ""));
-        headers.insert(header::USER_AGENT, "curl/8.5.0".parse().expect("a value"));
-        assert!(is_pretty(&headers, ""));
-        assert!(!is_pretty(&headers, "false"));
-    }
-
-    #[test]
-    fn reads_content_types_without_their_parameters() {
-        let check = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::CONTENT_TYPE, value.parse().expect("a value"));
-            content_type(&headers).map_err(|it| it.code)
-        };
-        assert_eq!(content_type(&HeaderMap::new()), Ok(MediaType::Json));
-        assert_eq!(
-            check("Application/JSON; charset=utf-8"),
-            Ok(MediaType::Json)
-        );
-        assert_eq!(check("application/yaml"), Ok(MediaType::Yaml));
-        assert_eq!(check("text/plain"), Err(415));
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 
 use crate::api::RequestContext;
 use crate::api::RequestInfo;
@@ -20,6 +21,8 @@ pub struct ResourceRequest {
     pub store: Arc<Store>,
     /// Taken by the handler that reads it.
     pub body: Option<Incoming>,
+    /// Where the client would go on in another protocol; taken by the handler that does.
+    pub upgrade: Option<OnUpgrade>,
     /// That the version is deprecated: told first.
     pub deprecation: Option<String>,
     /// What else the client is told in Warning headers.

@@ -23,7 +23,7 @@ use crate::registry::definition::ObjectModel;
 use crate::registry::store::read::ObjectAt;
 use crate::serving::Body;
 use crate::storage::watch_cache::CachedObject;
-pub(super) use body::takes_gzip;
+pub(super) use body::{names_gzip, takes_gzip};
 
 pub use list::list;
 pub use scale::{read_scale, scale};
@@ -103,9 +103,10 @@ pub async fn value(
     Ok(finish(request, accepted, code, vec![bytes]))
 }
 
-/// A Status as the client takes it, with `Retry-After` where it says when to come again.
-pub fn status(headers: &HeaderMap, status: &Status) -> http::Response<Body> {
-    let accepted = negotiation::accept_status(headers, "");
+/// A Status as the client takes it, with `Retry-After` where it says when to come again. `pretty` is the
+/// query's parameter.
+pub fn status(headers: &HeaderMap, pretty: &str, status: &Status) -> http::Response<Body> {
+    let accepted = negotiation::accept_status(headers, pretty);
     let code = match status.code {
         0 => StatusCode::OK,
         code => StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
@@ -114,7 +115,7 @@ pub fn status(headers: &HeaderMap, status: &Status) -> http::Response<Body> {
         MediaType::Protobuf => protobuf::status(status).into(),
         _ => {
             let json = serde_json::to_vec(status).expect("a status has only string keys");
-            in_text(&accepted, json.into())
+            in_text(&accepted, &json)
         }
     };
     let mut response = answer(code, accepted.media.as_str(), body::pieces(vec![bytes]));
@@ -132,7 +133,11 @@ pub fn status(headers: &HeaderMap, status: &Status) -> http::Response<Body> {
 /// Plain text, where upstream answers with no object.
 pub fn text(code: StatusCode, text: &str) -> http::Response<Body> {
     let body = body::pieces(vec![Bytes::copy_from_slice(text.as_bytes())]);
-    answer(code, "text/plain; charset=utf-8", body)
+    let mut response = answer(code, "text/plain; charset=utf-8", body);
+    let nosniff = HeaderValue::from_static("nosniff");
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    response
 }
 
 /// Answers are for one user and one moment.
@@ -201,7 +206,7 @@ fn written_but_not_shown(
         "the object was written, but cannot be shown: {}",
         error.message
     );
-    status(&request.headers, &done)
+    status(&request.headers, request.query("pretty"), &done)
 }
 
 /// The answer made of `pieces`: JSON, or protobuf where that was agreed on.
@@ -209,19 +214,17 @@ fn finish(
     request: &ResourceRequest,
     accepted: &Accepted,
     code: u16,
-    pieces: Vec<Bytes>,
+    mut pieces: Vec<Bytes>,
 ) -> http::Response<Body> {
     let code = StatusCode::from_u16(code).unwrap_or(StatusCode::OK);
     let content_type = accepted.media.as_str();
-    let is_made =
-        accepted.media == MediaType::Yaml || accepted.media == MediaType::Json && accepted.pretty;
-    let pieces = if is_made {
-        vec![in_text(accepted, pieces.concat().into())]
-    } else {
-        pieces
-    };
+    match accepted.media {
+        MediaType::Json if !accepted.pretty => pieces.push(Bytes::from_static(LINE_END)),
+        MediaType::Json | MediaType::Yaml => pieces = vec![in_text(accepted, &pieces.concat())],
+        MediaType::Protobuf => {}
+    }
     let length: usize = pieces.iter().map(Bytes::len).sum();
-    if length > body::GZIP_THRESHOLD && is_read(request) && body::takes_gzip(&request.headers) {
+    if length > body::GZIP_THRESHOLD && body::names_gzip(&request.headers) {
         let mut response = answer(code, content_type, body::compressed(pieces));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
@@ -231,26 +234,68 @@ fn finish(
     answer(code, content_type, body::pieces(pieces))
 }
 
-/// JSON as it is asked for: as it is, indented, or as YAML.
-pub(super) fn in_text(accepted: &Accepted, json: Bytes) -> Bytes {
-    if accepted.media == MediaType::Json && !accepted.pretty {
-        return json;
-    }
-    let Ok(value) = serde_json::from_slice::<serde_json::Value>(&json) else {
-        tracing::error!("an answer of this server's own is no JSON; it is sent as it is");
-        return json;
-    };
+/// JSON as it is asked for: on a line of its own, indented, or as YAML.
+pub(super) fn in_text(accepted: &Accepted, json: &[u8]) -> Bytes {
     if accepted.media == MediaType::Yaml {
-        match serde_saphyr::to_string(&value) {
+        let value = serde_json::from_slice::<serde_json::Value>(json);
+        let yaml = value
+            .map_err(|error| error.to_string())
+            .and_then(|it| serde_saphyr::to_string(&it).map_err(|error| error.to_string()));
+        match yaml {
             Ok(yaml) => return yaml.into(),
             Err(error) => {
                 tracing::error!(%error, "an answer cannot be written as YAML; it is sent as JSON, which is YAML too")
             }
         }
     }
-    let mut pretty = serde_json::to_vec_pretty(&value).expect("a JSON tree has only string keys");
-    pretty.push(b'\n');
-    pretty.into()
+    if accepted.pretty {
+        return indented(json).into();
+    }
+    [json, LINE_END].concat().into()
+}
+
+/// Go's encoder of JSON ends with a line; where it indents, it does not.
+const LINE_END: &[u8] = b"\n";
+
+/// JSON over many lines, two spaces a level, with nothing but its white space changed (Go's json.Indent).
+fn indented(json: &[u8]) -> Vec<u8> {
+    fn line(out: &mut Vec<u8>, depth: usize) {
+        out.push(b'\n');
+        out.extend(std::iter::repeat_n(b' ', 2 * depth));
+    }
+    let mut out = Vec::with_capacity(2 * json.len());
+    let (mut depth, mut is_text, mut is_escaped) = (0_usize, false, false);
+    // Nothing stands in it yet.
+    let mut is_open = false;
+    for &byte in json {
+        if is_text {
+            out.push(byte);
+            is_text = is_escaped || byte != b'"';
+            is_escaped = byte == b'\\' && !is_escaped;
+            continue;
+        }
+        if byte.is_ascii_whitespace() {
+            continue;
+        }
+        let is_close = matches!(byte, b'}' | b']');
+        if is_close && !std::mem::take(&mut is_open) {
+            depth = depth.saturating_sub(1);
+            line(&mut out, depth);
+        } else if is_open {
+            is_open = false;
+            depth += 1;
+            line(&mut out, depth);
+        }
+        out.push(byte);
+        match byte {
+            b'"' => is_text = true,
+            b'{' | b'[' => is_open = true,
+            b',' => line(&mut out, depth),
+            b':' => out.push(b' '),
+            _ => {}
+        }
+    }
+    out
 }
 
 pub(super) fn answer(

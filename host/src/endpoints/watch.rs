@@ -4,7 +4,9 @@
 //! one frame of at most 256 KiB (a longer event goes alone): one frame per event costs two to five times as
 //! much. No task stands behind a watch; one whose client is gone is dropped with the connection.
 
+mod compression;
 mod encoder;
+mod websocket;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,14 +18,14 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use tokio::time::Instant;
 
-use self::encoder::Encoder;
+use self::encoder::{Encoder, Framing};
 use super::negotiation::{self, MediaType};
 use super::request::ResourceRequest;
 use super::{list, response};
-use crate::api::status::{self, Result, Status};
-use crate::registry::store::read::{Change, Step, Watch, WatchRefused};
-use crate::serving::Body;
-use crate::storage::Revision;
+use crate::api::status::{Result, Status};
+use crate::metrics::InFlight;
+use crate::registry::store::read::{Change, Step, Watch, WatchRefused, too_old};
+use crate::serving::{Body, ConnectionInfo};
 use crate::storage::watch_cache::WatchEnd;
 
 /// How long a watch goes on whose client does not say: this, and at random up to as long again, so that
@@ -39,27 +41,37 @@ const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 /// Stored bytes of the objects whose events are joined.
 const FRAME: usize = 256 * 1024;
 
-pub async fn watch(request: &mut ResourceRequest) -> Result<http::Response<Body>> {
-    let accepted = negotiation::accept_stream(request)?;
-    let options = list::options(request, true)?;
-    let lifetime = match list::timeout(request)? {
-        Some(asked) => asked.min(LONGEST_WATCH),
-        None => SHORTEST_WATCH + SHORTEST_WATCH.mul_f64(chance()),
+/// What is wrong is said in upstream's order: the form, the options, the revision, and only then whether the
+/// form can be streamed.
+pub async fn watch(
+    request: &mut ResourceRequest,
+    connection: &ConnectionInfo,
+    open: InFlight,
+) -> Result<http::Response<Body>> {
+    let accepted = negotiation::accept(request)?;
+    let options = list::options(request)?;
+    let lifetime = match list::timeout_seconds(request)? {
+        0 => SHORTEST_WATCH + SHORTEST_WATCH.mul_f64(chance()),
+        // One that is over before it begins is none.
+        asked => Duration::from_secs(u64::try_from(asked).unwrap_or(0)).min(LONGEST_WATCH),
     };
-    let encoder = Encoder::new(request, accepted)?;
     let deadline = Instant::now() + lifetime;
-    // Refreshing and waiting for a revision take their time like any request; only what follows is long.
-    let start = deadline.min(Instant::now() + START_TIMEOUT);
-    request.context.deadline = request.context.deadline.min(start);
-    let watch = match request.store.watch(&request.context, &options).await {
-        Ok(watch) => Ok(watch),
-        Err(WatchRefused::Status(status)) => return Err(status),
-        Err(WatchRefused::Expired { requested, oldest }) => Err(too_old(requested, oldest)),
-    };
-    let (watch, refused) = match watch {
+    // A watch is refused like any request; only what follows is long.
+    request.context.deadline = request.context.deadline.min(Instant::now() + START_TIMEOUT);
+    let started = request.store.watch(&request.context, &options).await;
+    let (watch, refused) = match started {
         Ok(watch) => (Some(watch), None),
-        Err(status) => (None, Some(status)),
+        Err(WatchRefused::InStream(status)) => (None, Some(status)),
+        Err(WatchRefused::Status(status)) => return Err(status),
     };
+    let is_websocket = websocket::is_request(&request.headers);
+    let framing = if is_websocket {
+        Framing::Messages
+    } else {
+        Framing::Stream
+    };
+    let encoder = Encoder::new(request, accepted, framing)?;
+    negotiation::check_stream(&accepted)?;
     let stream = Stream {
         watch,
         refused,
@@ -70,23 +82,52 @@ pub async fn watch(request: &mut ResourceRequest) -> Result<http::Response<Body>
             .allow_watch_bookmarks
             .then(|| bookmark_after(Instant::now(), deadline)),
         draining: request.draining.clone(),
+        _open: open,
     };
-    let frames = stream::unfold(stream, |mut stream| async move {
-        let frame = stream.next_frame().await?;
+    if is_websocket {
+        return Ok(websocket::answer(
+            request,
+            connection,
+            accepted.media,
+            stream,
+        ));
+    }
+    let is_watch_list = options.send_initial_events == Some(true) && options.allow_watch_bookmarks;
+    let is_compressed = is_watch_list && response::names_gzip(&request.headers);
+    Ok(streamed(stream, accepted.media, is_compressed))
+}
+
+fn streamed(stream: Stream, media: MediaType, is_compressed: bool) -> http::Response<Body> {
+    let frames = stream::unfold(stream, move |mut stream| async move {
+        let is_state = stream.is_in_state();
+        let frames = stream.next_frames().await?;
+        // The encoder has joined them already.
+        let frame = match frames.as_slice() {
+            [frame] => frame.clone(),
+            frames => frames.concat().into(),
+        };
+        let frame = match is_compressed {
+            true => compression::member(&frame, is_state),
+            false => frame,
+        };
         Some((Ok(Frame::data(frame)), stream))
     });
-    let content_type = match accepted.media {
+    let mut response = http::Response::new(StreamBody::new(frames).boxed_unsync());
+    let content_type = match media {
         MediaType::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
         _ => "application/json",
     };
-    let mut response = http::Response::new(StreamBody::new(frames).boxed_unsync());
     let headers = response.headers_mut();
     headers.insert(
         header::CACHE_CONTROL,
         HeaderValue::from_static(response::CACHE_CONTROL),
     );
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    Ok(response)
+    if is_compressed {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
+    response
 }
 
 struct Stream {
@@ -101,6 +142,8 @@ struct Stream {
     /// `None` where the client wants no bookmarks.
     next_bookmark: Option<Instant>,
     draining: tokio::sync::watch::Receiver<bool>,
+    /// Counts it for as long as it goes on.
+    _open: InFlight,
 }
 
 /// What a stream does next.
@@ -112,19 +155,26 @@ enum Action {
 }
 
 impl Stream {
-    /// `None` is the end.
-    async fn next_frame(&mut self) -> Option<Bytes> {
+    /// Whether what comes next is of the state that the watch began with.
+    fn is_in_state(&self) -> bool {
+        self.watch
+            .as_ref()
+            .is_some_and(|it| it.revision().is_none())
+    }
+
+    /// Events for one frame, or one message each; `None` is the end.
+    async fn next_frames(&mut self) -> Option<Vec<Bytes>> {
         if let Some(status) = self.refused.take() {
             self.watch = None;
-            return Some(self.encoder.error(&status));
+            return Some(vec![self.encoder.error(&status)]);
         }
         loop {
             if !self.pending.is_empty() && Instant::now() < self.deadline {
-                let frame = self.joined().await;
-                if frame.is_empty() {
+                let frames = self.joined().await;
+                if frames.is_empty() {
                     continue;
                 }
-                return Some(frame);
+                return Some(frames);
             }
             match self.next_action().await {
                 Action::End => {
@@ -136,12 +186,12 @@ impl Stream {
                     self.next_bookmark = Some(bookmark_after(now, self.deadline));
                     // Within the state there is no revision yet that a client could go on from.
                     if let Some(revision) = self.watch.as_ref().and_then(Watch::revision) {
-                        return Some(self.encoder.bookmark(revision, false));
+                        return Some(vec![self.encoder.bookmark(revision, false)]);
                     }
                 }
                 Action::Step(Step::InitialEnd(revision)) => {
                     if self.next_bookmark.is_some() {
-                        return Some(self.encoder.bookmark(revision, true));
+                        return Some(vec![self.encoder.bookmark(revision, true)]);
                     }
                 }
                 Action::Step(Step::Changes(changes)) => {
@@ -153,7 +203,7 @@ impl Stream {
                 }
                 Action::Fail(status) => {
                     self.watch = None;
-                    return Some(self.encoder.error(&status));
+                    return Some(vec![self.encoder.error(&status)]);
                 }
             }
         }
@@ -182,7 +232,7 @@ impl Stream {
     }
 
     /// The events of one frame.
-    async fn joined(&mut self) -> Bytes {
+    async fn joined(&mut self) -> Vec<Bytes> {
         let mut length = 0;
         let fitting = self.pending.iter().take_while(|it| {
             length += it.at.object.bytes.len();
@@ -200,13 +250,6 @@ fn bookmark_after(now: Instant, deadline: Instant) -> Instant {
         Some(last) if last > now && next > last => last,
         _ => next,
     }
-}
-
-/// Told in the stream: the watch had been granted.
-fn too_old(requested: Revision, oldest: Revision) -> Box<Status> {
-    // Upstream names the revision before the first one that it still has.
-    let before = oldest.0.saturating_sub(1);
-    status::expired(format!("too old resource version: {requested} ({before})"))
 }
 
 /// From 0 up to 1.

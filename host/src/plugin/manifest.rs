@@ -13,15 +13,18 @@ use self::fields::Fields;
 pub(crate) use self::fields::Result;
 use crate::registry::ResourceDefinition;
 use crate::registry::definition::{
-    BackendDefinition, NameRule, Names, ObjectModel, Scope, VersionDefinition,
+    BackendDefinition, NameRule, Names, ObjectModel, Scope, UpdateRules, VersionDefinition,
 };
-use crate::registry::object_meta::names::{dns_label_errors, dns_subdomain_errors};
+use crate::registry::object_meta::names::{dns_subdomain_errors, dns1035_label_errors};
 
 /// The annotation that says that a group's owner agreed (KEP-1111).
 const APPROVED: &str = "api-approved.kubernetes.io";
 const RELIST_SECONDS: u32 = 60;
 const RELIST_SECONDS_MIN: u64 = 5;
 const RELIST_SECONDS_MAX: u64 = 86_400;
+
+/// The only version of the definitions that are read.
+const DEFINITIONS: &str = "apiextensions.k8s.io/v1";
 
 /// Which interfaces the component exports, as far as its manifest depends on them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +42,7 @@ pub(crate) fn parse(json: &str, exports: Exports) -> Result<Vec<ResourceDefiniti
     let document = serde_json::from_str(json)
         .map_err(|error| format!("the manifest is not JSON ({error}): return one JSON document"))?;
     let mut fields = Fields::new("", document)?;
-    let is_approved = is_approved(&mut fields)?;
+    let approval = approval(&mut fields)?;
     let resources = fields.list("resources")?;
     if resources.is_empty() {
         return Err(fields.error("resources", "is empty: list at least one resource"));
@@ -49,7 +52,7 @@ pub(crate) fn parse(json: &str, exports: Exports) -> Result<Vec<ResourceDefiniti
     let mut definitions: Vec<ResourceDefinition> = Vec::new();
     for (index, spec) in resources.into_iter().enumerate() {
         let path = format!("resources[{index}]");
-        let definition = resource(&path, spec, is_approved, exports)?;
+        let definition = resource(&path, spec, approval, Source::Manifest(exports))?;
         if let Some(other) = definitions.iter().find(|it| is_taken(it, &definition)) {
             return Err(format!(
                 "{path}.names: {} has the plural or kind of {} before it: rename one",
@@ -62,24 +65,50 @@ pub(crate) fn parse(json: &str, exports: Exports) -> Result<Vec<ResourceDefiniti
     Ok(definitions)
 }
 
+/// Where a resource is described: a manifest may leave out what there is one sensible value for, and has more
+/// fields; a CustomResourceDefinition is what kube-apiserver takes.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    Manifest(Exports),
+    Definition,
+}
+
+impl Source {
+    fn is_manifest(self) -> bool {
+        matches!(self, Self::Manifest(_))
+    }
+
+    fn exports(self) -> Exports {
+        match self {
+            Self::Manifest(exports) => exports,
+            Self::Definition => Exports::default(),
+        }
+    }
+}
+
 /// Reads a whole CustomResourceDefinition.
 ///
 /// # Errors
-/// The first mistake, in one line.
+/// The first mistake, in one line: what kube-apiserver would refuse, too, and what is not served here.
 pub(crate) fn custom_resource_definition(document: Value) -> Result<ResourceDefinition> {
     let mut fields = Fields::new("", document)?;
+    let _ = fields.text("kind")?;
+    let api_version = fields.required_text("apiVersion")?;
+    if api_version != DEFINITIONS {
+        let problem = format!("must be {DEFINITIONS}, not {api_version}");
+        return Err(fields.error("apiVersion", problem));
+    }
     let mut metadata = match fields.object("metadata")? {
         Some(metadata) => metadata,
         None => return Err(fields.error("metadata", "is missing: add it with the name")),
     };
-    let is_approved = is_approved(&mut metadata)?;
+    let approval = approval(&mut metadata)?;
     let name = metadata.required_text("name")?;
-    let [_, _] = [fields.text("apiVersion")?, fields.text("kind")?];
     let definition = resource(
         "spec",
         fields.required("spec")?,
-        is_approved,
-        Exports::default(),
+        approval,
+        Source::Definition,
     )?;
     fields.finish()?;
     let expected = definition.group_resource().to_string();
@@ -91,10 +120,27 @@ pub(crate) fn custom_resource_definition(document: Value) -> Result<ResourceDefi
     Ok(definition)
 }
 
-fn is_approved(fields: &mut Fields) -> Result<bool> {
+/// What the owner of a group of Kubernetes' own says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Approval {
+    Missing,
+    /// There is a URL, or a reason why there is none.
+    Given,
+    Unreadable,
+}
+
+fn approval(fields: &mut Fields) -> Result<Approval> {
     let annotations: serde_json::Map<String, Value> = fields.read("annotations")?;
-    let approved = annotations.get(APPROVED).and_then(Value::as_str);
-    Ok(approved.is_some_and(|text| !text.is_empty()))
+    let text = annotations.get(APPROVED).and_then(Value::as_str);
+    let is_url = |text: &str| {
+        text.split_once("://")
+            .is_some_and(|(scheme, rest)| !scheme.is_empty() && !rest.is_empty())
+    };
+    Ok(match text {
+        None | Some("") => Approval::Missing,
+        Some(text) if is_url(text) || text.starts_with("unapproved") => Approval::Given,
+        Some(_) => Approval::Unreadable,
+    })
 }
 
 fn is_taken(one: &ResourceDefinition, other: &ResourceDefinition) -> bool {
@@ -106,12 +152,15 @@ fn is_taken(one: &ResourceDefinition, other: &ResourceDefinition) -> bool {
 fn resource(
     path: &str,
     spec: Value,
-    is_approved: bool,
-    exports: Exports,
+    approval: Approval,
+    source: Source,
 ) -> Result<ResourceDefinition> {
     let mut fields = Fields::new(path, spec)?;
-    let group = group(&mut fields, is_approved)?;
+    let group = group(&mut fields, approval, source)?;
     let names = names(&mut fields)?;
+    if !source.is_manifest() {
+        fields.require("scope")?;
+    }
     let scope = fields.choice(
         "scope",
         &[
@@ -119,42 +168,67 @@ fn resource(
             ("Cluster", Scope::Cluster),
         ],
     )?;
-    let name_rule = fields.choice(
-        "nameRule",
-        &[
-            ("dnsSubdomain", NameRule::DnsSubdomain),
-            ("dnsLabel", NameRule::DnsLabel),
-            ("pathSegment", NameRule::PathSegment),
-        ],
-    )?;
-    let object_model = fields.choice(
-        "objectModel",
-        &[
-            ("custom", ObjectModel::Custom),
-            ("typed", ObjectModel::Typed),
-        ],
-    )?;
-    let update = fields.read("update")?;
-    let backend = backend(&mut fields, exports)?;
+    let own = if source.is_manifest() {
+        OwnRules::read(&mut fields, source.exports())?
+    } else {
+        OwnRules::default()
+    };
+    preserve_unknown_fields(&mut fields)?;
     conversion(&mut fields)?;
-    let versions = versions(&mut fields, &group, &names, exports)?;
+    let versions = versions(&mut fields, &group, &names, source)?;
     fields.finish()?;
     Ok(ResourceDefinition {
         group,
         names,
         scope,
         versions,
-        name_rule,
-        object_model,
-        update,
-        backend,
+        name_rule: own.name_rule,
+        object_model: own.object_model,
+        update: own.update,
+        backend: own.backend,
     })
 }
 
-fn group(fields: &mut Fields, is_approved: bool) -> Result<String> {
+/// What manifests say that CustomResourceDefinitions have no words for.
+#[derive(Default)]
+struct OwnRules {
+    name_rule: NameRule,
+    object_model: ObjectModel,
+    update: UpdateRules,
+    backend: Option<BackendDefinition>,
+}
+
+impl OwnRules {
+    fn read(fields: &mut Fields, exports: Exports) -> Result<Self> {
+        Ok(Self {
+            name_rule: fields.choice(
+                "nameRule",
+                &[
+                    ("dnsSubdomain", NameRule::DnsSubdomain),
+                    ("dnsLabel", NameRule::DnsLabel),
+                    ("pathSegment", NameRule::PathSegment),
+                ],
+            )?,
+            object_model: fields.choice(
+                "objectModel",
+                &[
+                    ("custom", ObjectModel::Custom),
+                    ("typed", ObjectModel::Typed),
+                ],
+            )?,
+            update: fields.read("update")?,
+            backend: backend(fields, exports)?,
+        })
+    }
+}
+
+fn group(fields: &mut Fields, approval: Approval, source: Source) -> Result<String> {
     let group = fields.required_text("group")?;
     if let Some(problem) = dns_subdomain_errors(&group).first() {
         return Err(fields.error("group", problem));
+    }
+    if !group.contains('.') && !source.is_manifest() {
+        return Err(fields.error("group", "should be a domain with at least one dot"));
     }
     let is_protected = !group.contains('.')
         || ["k8s.io", "kubernetes.io"].iter().any(|suffix| {
@@ -162,14 +236,24 @@ fn group(fields: &mut Fields, is_approved: bool) -> Result<String> {
                 .strip_suffix(suffix)
                 .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
         });
-    if is_protected && !is_approved {
-        let problem = format!(
-            "{group:?} is a protected group: use a domain of your own, or add the annotation {APPROVED:?} with \
-             the URL of its approval"
-        );
-        return Err(fields.error("group", problem));
+    match approval {
+        Approval::Given => Ok(group),
+        _ if !is_protected => Ok(group),
+        Approval::Missing => {
+            let problem = format!(
+                "{group:?} is a protected group: use a domain of your own, or add the annotation {APPROVED:?} \
+                 with the URL of its approval"
+            );
+            Err(fields.error("group", problem))
+        }
+        Approval::Unreadable => {
+            let problem = format!(
+                "{group:?} is a protected group: its annotation {APPROVED:?} must be a URL, or a reason that \
+                 begins with \"unapproved\""
+            );
+            Err(fields.error("group", problem))
+        }
     }
-    Ok(group)
 }
 
 fn names(fields: &mut Fields) -> Result<Names> {
@@ -178,8 +262,8 @@ fn names(fields: &mut Fields) -> Result<Names> {
     };
     let kind = names.required_text("kind")?;
     let plural = names.required_text("plural")?;
-    let singular = names.text("singular")?;
-    let list_kind = names.text("listKind")?;
+    let singular = names.text("singular")?.filter(|it| !it.is_empty());
+    let list_kind = names.text("listKind")?.filter(|it| !it.is_empty());
     let read = Names {
         singular: singular.unwrap_or_else(|| kind.to_ascii_lowercase()),
         list_kind: list_kind.unwrap_or_else(|| format!("{kind}List")),
@@ -210,15 +294,11 @@ fn names(fields: &mut Fields) -> Result<Names> {
     Ok(read)
 }
 
-/// RFC 1035: as a DNS label, and the first character is a letter.
 fn check_label(value: &str) -> Result<()> {
-    if let Some(problem) = dns_label_errors(value).into_iter().next() {
-        return Err(format!("{value:?} is no name: {problem}"));
+    match dns1035_label_errors(value).into_iter().next() {
+        Some(problem) => Err(format!("{value:?} is no name: {problem}")),
+        None => Ok(()),
     }
-    if value.starts_with(|first: char| first.is_ascii_digit()) {
-        return Err(format!("{value:?} is no name: begin it with a letter"));
-    }
-    Ok(())
 }
 
 #[derive(Clone, Copy)]
@@ -269,29 +349,42 @@ fn backend(fields: &mut Fields, exports: Exports) -> Result<Option<BackendDefini
     Ok(Some(definition))
 }
 
-/// Of CustomResourceDefinitions: a webhook for conversion is what the `convert` export replaces.
-fn conversion(fields: &mut Fields) -> Result<()> {
+fn preserve_unknown_fields(fields: &mut Fields) -> Result<()> {
     if fields.flag("preserveUnknownFields")? == Some(true) {
         let problem = "must be false: use x-kubernetes-preserve-unknown-fields in the schema";
         return Err(fields.error("preserveUnknownFields", problem));
     }
+    Ok(())
+}
+
+/// A webhook for conversion is what the `convert` export replaces.
+fn conversion(fields: &mut Fields) -> Result<()> {
     let Some(mut conversion) = fields.object("conversion")? else {
         return Ok(());
     };
-    match conversion.text("strategy")?.as_deref() {
-        None | Some("None") => conversion.finish(),
-        Some(_) => Err(conversion.error(
+    match conversion.required_text("strategy")?.as_str() {
+        "None" => conversion.finish(),
+        _ => Err(conversion.error(
             "strategy",
             "only None is known: export `convert` from a plugin instead",
         )),
     }
 }
 
+/// What a version is told of its resource.
+#[derive(Clone, Copy)]
+struct About<'a> {
+    group: &'a str,
+    names: &'a Names,
+    source: Source,
+    is_only_one: bool,
+}
+
 fn versions(
     fields: &mut Fields,
     group: &str,
     names: &Names,
-    exports: Exports,
+    source: Source,
 ) -> Result<Vec<VersionDefinition>> {
     let list = fields.list("versions")?;
     if list.is_empty() {
@@ -301,7 +394,13 @@ fn versions(
     let mut versions: Vec<VersionDefinition> = Vec::with_capacity(list.len());
     for (index, value) in list.into_iter().enumerate() {
         let path = fields.path(&format!("versions[{index}]"));
-        let version = version::read(&path, value, is_only_one, group, names, exports)?;
+        let about = About {
+            group,
+            names,
+            source,
+            is_only_one,
+        };
+        let version = version::read(&path, value, about)?;
         if versions.iter().any(|it| it.name == version.name) {
             return Err(format!(
                 "{path}.name: {:?} is there twice: remove one",

@@ -5,9 +5,11 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::scale;
 use super::schema::Schema;
+use crate::api::status::FieldError;
 use crate::api::{GroupResource, GroupVersion, GroupVersionKind};
 
 #[derive(Debug, Clone)]
@@ -94,6 +96,35 @@ pub struct VersionDefinition {
     pub scale: Option<ScaleDefinition>,
     /// What a typed server shows of an object with nothing in it, e.g. `{"spec":{},"status":{}}`.
     pub empty_object: Option<Value>,
+}
+
+impl VersionDefinition {
+    /// What is wrong with an object of this version. Where there is an old one custom resources are forgiven what was
+    /// wrong before (KEP-4008), and of an update of their status nothing else is looked at; a typed server decodes
+    /// and checks the whole object each time.
+    pub fn validate(
+        &self,
+        object_model: ObjectModel,
+        new: &Map<String, Value>,
+        old: Option<&Map<String, Value>>,
+        subresource: Option<&str>,
+    ) -> Vec<FieldError> {
+        let old = old.filter(|_| object_model == ObjectModel::Custom);
+        let is_status = old.is_some() && subresource == Some("status");
+        let mut errors = match old {
+            Some(old) if is_status => self.schema.validate_status_update(new, old),
+            Some(old) => self.schema.validate_update(new, old),
+            None => self.schema.validate(new),
+        };
+        if let Some(scale) = &self.scale {
+            errors.extend(if is_status {
+                scale::validate_status(new, scale)
+            } else {
+                scale::validate(new, scale)
+            });
+        }
+        errors
+    }
 }
 
 /// A column of `kubectl get`.

@@ -19,7 +19,7 @@ use crate::api::status::{self, Result};
 
 pub use decode::decode;
 pub use deletion::{Preconditions, PropagationPolicy};
-pub use validation::{validate_create, validate_update};
+pub use validation::{validate_create, validate_embedded, validate_update};
 
 /// Longest part of generateName that is used, so that a name with its suffix is a DNS label.
 const MAX_GENERATED_BASE: usize = 58;

@@ -9,6 +9,7 @@ mod strategic;
 use serde_json::{Map, Value};
 
 use super::ResourceDefinition;
+use super::schema::PatchMeta;
 use crate::api::Object;
 use crate::api::document::{self, Twice};
 use crate::api::status::{self, Result};
@@ -110,16 +111,19 @@ impl Patch {
         self.complaints.iter().cloned()
     }
 
-    /// The object as the patch wants it.
+    /// The object as the patch wants it; `meta` says how a strategic one merges the object's fields.
     ///
     /// # Errors
     /// 422 where an operation or a test of it fails.
-    pub fn apply(&self, object: &Object) -> Result<Object> {
+    pub fn apply(&self, object: &Object, meta: PatchMeta<'_>) -> Result<Object> {
+        if let Body::Strategic(patch) = &self.body {
+            return strategic::apply(object.0.clone(), patch, meta).map(Object);
+        }
         let mut document = Value::Object(object.0.clone());
         match &self.body {
             Body::Json(operations) => json::apply(&mut document, operations)?,
             Body::Merge(patch) => json_patch::merge(&mut document, &Value::Object(patch.clone())),
-            Body::Strategic(patch) => strategic::apply(&mut document, patch)?,
+            Body::Strategic(_) => {}
         }
         match document {
             Value::Object(map) => Ok(Object(map)),

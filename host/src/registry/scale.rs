@@ -14,7 +14,7 @@ use crate::api::status::{self, Result};
 
 mod fields;
 
-pub use fields::validate;
+pub use fields::{validate, validate_status};
 
 /// The subresource's name.
 pub const SCALE: &str = "scale";

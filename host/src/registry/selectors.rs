@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub use label::LabelSelector;
 
 use super::definition::{ObjectModel, SelectableField};
+use crate::api::field_selector::{self, FieldTerm};
+use crate::api::quote;
 use crate::api::status::{self, Result};
 
 const MAX_BYTES: usize = 64 * 1024;
@@ -46,30 +48,31 @@ pub struct KnownFields<'a> {
 
 impl FieldSelector {
     /// # Errors
-    /// 400 where it cannot be read, or names a field that is not in `known`.
-    pub fn parse(text: &str, known: KnownFields<'_>) -> Result<Self> {
+    /// 400 where it cannot be read.
+    pub fn parse(text: &str) -> Result<Vec<FieldTerm>> {
         if text.len() > MAX_BYTES {
             return Err(too_large("field"));
         }
-        let mut parts = split_terms(text);
-        parts.sort_unstable();
-        let mut terms = Vec::new();
-        for part in parts.into_iter().filter(|it| !it.is_empty()) {
-            let Some((field, operator, value)) = split_term(part) else {
-                return Err(status::bad_request(format!(
-                    "invalid selector: '{text}'; can't understand '{part}'"
-                )));
-            };
-            if terms.len() == MAX_REQUIREMENTS {
-                return Err(too_large("field"));
-            }
-            terms.push(Term {
-                value: unescape(value).map_err(status::bad_request)?.into(),
-                is_negated: operator == "!=",
-                field: known.find(field).map_err(status::bad_request)?,
-            });
+        let terms = field_selector::parse(text).map_err(status::bad_request)?;
+        if terms.len() > MAX_REQUIREMENTS {
+            return Err(too_large("field"));
         }
-        Ok(Self { terms })
+        Ok(terms)
+    }
+
+    /// # Errors
+    /// 400 where a term names a field that is not in `known`.
+    pub fn of(terms: Vec<FieldTerm>, known: KnownFields<'_>) -> Result<Self> {
+        let terms = terms.into_iter().map(|term| {
+            Ok(Term {
+                field: known.find(&term.field).map_err(status::bad_request)?,
+                value: term.value.into(),
+                is_negated: term.is_negated,
+            })
+        });
+        Ok(Self {
+            terms: terms.collect::<Result<_>>()?,
+        })
     }
 
     pub fn is_empty(&self) -> bool {
@@ -127,7 +130,8 @@ impl KnownFields<'_> {
         }
         Err(if is_typed {
             format!(
-                "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                "{} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+                quote(field)
             )
         } else {
             format!("field label not supported: {field}")
@@ -139,62 +143,6 @@ fn too_large(which: &str) -> Box<status::Status> {
     status::bad_request(format!(
         "the {which} selector is too large: at most {MAX_REQUIREMENTS} requirements and {MAX_BYTES} bytes"
     ))
-}
-
-/// Splits at the commas that no backslash escapes.
-fn split_terms(text: &str) -> Vec<&str> {
-    let mut terms = Vec::new();
-    let (mut start, mut is_escaped) = (0, false);
-    for (at, byte) in text.bytes().enumerate() {
-        if is_escaped {
-            is_escaped = false;
-        } else if byte == b'\\' {
-            is_escaped = true;
-        } else if byte == b',' {
-            terms.push(&text[start..at]);
-            start = at + 1;
-        }
-    }
-    terms.push(&text[start..]);
-    terms
-}
-
-fn split_term(term: &str) -> Option<(&str, &str, &str)> {
-    for (at, _) in term.char_indices() {
-        let rest = &term[at..];
-        for operator in ["!=", "==", "="] {
-            if let Some(value) = rest.strip_prefix(operator) {
-                return Some((&term[..at], operator, value));
-            }
-        }
-    }
-    None
-}
-
-fn unescape(value: &str) -> Result<String, String> {
-    let mut out = String::with_capacity(value.len());
-    let mut characters = value.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' => match characters.next() {
-                Some(escaped @ ('\\' | ',' | '=')) => out.push(escaped),
-                other => {
-                    let shown = other.map(String::from).unwrap_or_default();
-                    return Err(format!(
-                        "invalid field selector: invalid escape sequence: \\{shown}"
-                    ));
-                }
-            },
-            ',' | '=' => {
-                return Err(format!(
-                    "invalid field selector: unescaped character in value: {}",
-                    u32::from(character)
-                ));
-            }
-            other => out.push(other),
-        }
-    }
-    Ok(out)
 }
 
 #[cfg(test)]
@@ -215,7 +163,9 @@ mod tests {
             is_namespaced: true,
             selectable: &selectable(),
         };
-        FieldSelector::parse(text, known).map_err(|it| format!("{}: {}", it.code, it.message))
+        FieldSelector::parse(text)
+            .and_then(|terms| FieldSelector::of(terms, known))
+            .map_err(|it| format!("{}: {}", it.code, it.message))
     }
 
     #[test]
@@ -278,6 +228,7 @@ mod tests {
             is_namespaced: false,
             selectable: &[],
         };
-        assert!(FieldSelector::parse("metadata.namespace=a", known).is_err());
+        let terms = FieldSelector::parse("metadata.namespace=a").unwrap();
+        assert!(FieldSelector::of(terms, known).is_err());
     }
 }

@@ -1,7 +1,6 @@
 //! Columns of `kubectl get`, and the cells of an object's row (additionalPrinterColumns).
 //!
-//! Follows k8s.io/apiextensions-apiserver, pkg/registry/customresource/tableconvertor. Paths are kubectl's
-//! JSONPath without recursive descent and slices; a path has at most 4 KiB and finds at most one value.
+//! Follows k8s.io/apiextensions-apiserver, pkg/registry/customresource/tableconvertor.
 
 mod duration;
 mod json_path;
@@ -11,8 +10,9 @@ use serde_json::{Map, Value, json};
 
 use super::definition::{ColumnDefinition, ObjectModel};
 use super::object_meta::decode::parse_time;
+use crate::api::go_text;
 
-use json_path::JsonPath;
+use json_path::{Found, JsonPath};
 
 const NAME: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
 
@@ -39,6 +39,14 @@ enum Kind {
     Age,
     /// A text that is shown only if it is one.
     Verbatim,
+}
+
+/// Whether a column's path can be read.
+///
+/// # Errors
+/// One line about what cannot.
+pub fn check_path(path: &str) -> Result<(), String> {
+    JsonPath::parse(path).map(|_| ())
 }
 
 impl Columns {
@@ -101,7 +109,7 @@ impl Columns {
         let name = name.and_then(Value::as_str).unwrap_or_default();
         let rest = self.cells.iter().map(|cell| {
             let value = cell.path.first(object);
-            value.map_or(Value::Null, |it| cell.kind.show(it, now))
+            value.map_or(Value::Null, |it| cell.kind.show_found(it, now))
         });
         std::iter::once(Value::from(name)).chain(rest).collect()
     }
@@ -114,6 +122,14 @@ impl Columns {
 }
 
 impl Kind {
+    fn show_found(self, found: Found<'_>, now: Timestamp) -> Value {
+        match (self, found) {
+            (_, Found::Value(value)) => self.show(value, now),
+            (Self::Text, Found::Map(map)) => go_text::json_map(map).into(),
+            (_, Found::Map(_)) => Value::Null,
+        }
+    }
+
     /// Null for a value of another type.
     #[expect(
         clippy::cast_possible_truncation,
@@ -129,8 +145,12 @@ impl Kind {
             (Self::Number, Value::Number(_))
             | (Self::Boolean, Value::Bool(_))
             | (Self::Text | Self::Verbatim, Value::String(_)) => value.clone(),
-            (Self::Text, Value::Null) => Value::Null,
-            (Self::Text, other) => other.to_string().into(),
+            // As the library of kubectl prints what is not there.
+            (Self::Text, Value::Null) => "<no value>".into(),
+            (Self::Text, other @ (Value::Array(_) | Value::Object(_))) => {
+                go_text::json(other).into()
+            }
+            (Self::Text, scalar) => go_text::plain(scalar).into(),
             (Self::Age, Value::String(text)) => age(text, now).into(),
             _ => Value::Null,
         }
@@ -185,7 +205,8 @@ mod tests {
         assert_eq!(cell("boolean", ".spec.on"), json!(true));
         assert_eq!(cell("string", ".spec.size"), json!("3"));
         assert_eq!(cell("string", ".spec.list"), json!("[1,2]"));
-        assert_eq!(cell("string", ".spec.none"), Value::Null);
+        assert_eq!(cell("string", ".spec.none"), json!("<no value>"));
+        assert_eq!(cell("integer", ".spec.none"), Value::Null);
         assert_eq!(cell("string", ".spec.missing.deep"), Value::Null);
         assert_eq!(cell("date", ".metadata.creationTimestamp"), json!("5m"));
         assert_eq!(cell("date", ".spec.when"), json!("<invalid>"));

@@ -132,7 +132,12 @@ async fn serve_http(
             () = shared.drain.cancelled(), if !closing => Event::CloseAsked,
         };
         match event {
-            Event::Finished(None) => return Ok(()),
+            Event::Finished(None) => {
+                if let Some(upgraded) = info.take_upgraded() {
+                    upgraded.await;
+                }
+                return Ok(());
+            }
             Event::Finished(Some(why)) => return Err(why),
             Event::Expired(Expired::Idle) if !closing => {}
             Event::Expired(why) => return Err(why.to_string()),

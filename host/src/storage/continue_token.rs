@@ -39,7 +39,7 @@ pub struct ContinueToken {
 #[error("continue key is not valid: {0}")]
 pub struct InvalidContinue(String);
 
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 struct Encoded {
     #[serde(rename = "v", default)]
     version: String,
@@ -75,28 +75,27 @@ impl ContinueToken {
     }
 
     pub fn decode(encoded: &str, prefix: &str) -> Result<Self, InvalidContinue> {
-        let json = BASE64.decode(encoded).map_err(|err| {
-            let at = match err {
-                base64::DecodeError::InvalidByte(at, _)
-                | base64::DecodeError::InvalidLastSymbol(at, _) => at,
-                _ => encoded.len(),
-            };
-            InvalidContinue(format!("illegal base64 data at input byte {at}"))
-        })?;
-        let Ok(token) = serde_json::from_slice::<Encoded>(&json) else {
+        let json = decode_base64(encoded)?;
+        let token = match json.iter().find(|it| !it.is_ascii_whitespace()) {
+            // serde would take an array for the struct.
+            Some(b'{') => serde_json::from_slice::<Encoded>(&json).ok(),
+            Some(b'n') if json.trim_ascii() == b"null" => Some(Encoded::default()),
+            _ => None,
+        };
+        let Some(token) = token else {
             return Err(InvalidContinue(go_json_error(&json)));
         };
         if token.version != VERSION {
             let version = token.version;
-            let why = format!("server does not recognize this encoded version {version:?}");
+            let why = format!("server does not recognize this encoded version {version}");
             return Err(InvalidContinue(why));
         }
-        let Ok(revision) = u64::try_from(token.revision).map(Revision).map_or_else(
-            |_| Ok(None),
-            |it| if it.0 == 0 { Err(()) } else { Ok(Some(it)) },
-        ) else {
-            let why = format!("incorrect encoded start resourceVersion (version {VERSION})");
-            return Err(InvalidContinue(why));
+        let revision = match u64::try_from(token.revision) {
+            Ok(0) => {
+                let why = format!("incorrect encoded start resourceVersion (version {VERSION})");
+                return Err(InvalidContinue(why));
+            }
+            revision => revision.ok().map(Revision),
         };
         if token.start.is_empty() {
             let why = format!("encoded start key empty (version {VERSION})");
@@ -105,7 +104,8 @@ impl ContinueToken {
         // Clients can edit tokens, so the key must not climb out of what is listed. One slash in front is
         // Go's other form of the same key.
         let start = token.start.strip_prefix('/').unwrap_or(&token.start);
-        if start.split('/').any(|it| matches!(it, "" | "." | "..")) {
+        let is_clean = start.split('/').all(|it| !matches!(it, "" | "." | ".."));
+        if !is_clean && !start.is_empty() {
             return Err(InvalidContinue(token.start));
         }
         Ok(Self {
@@ -113,6 +113,23 @@ impl ContinueToken {
             start: format!("{prefix}{start}"),
         })
     }
+}
+
+/// Line breaks do not count, as in Go.
+fn decode_base64(encoded: &str) -> Result<Vec<u8>, InvalidContinue> {
+    let mut digits = Vec::with_capacity(encoded.len());
+    let illegal = |at: usize| InvalidContinue(format!("illegal base64 data at input byte {at}"));
+    for (at, byte) in encoded.bytes().enumerate() {
+        match byte {
+            b'\r' | b'\n' => {}
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => digits.push(byte),
+            _ => return Err(illegal(at)),
+        }
+    }
+    // One digit alone is no byte.
+    BASE64
+        .decode(&digits)
+        .map_err(|_| illegal(encoded.len().saturating_sub(1)))
 }
 
 /// The words of Go's encoding/json for bytes that are no token, as far as clients meet them.
@@ -138,6 +155,7 @@ fn go_json_error(json: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use expect_test::{Expect, expect};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -198,10 +216,22 @@ mod tests {
             "a?c",
             expect!["continue key is not valid: illegal base64 data at input byte 1"],
         );
+        check(
+            "abcde",
+            expect!["continue key is not valid: illegal base64 data at input byte 4"],
+        );
+        check(
+            "bnVsbA",
+            expect!["continue key is not valid: server does not recognize this encoded version "],
+        );
+        check_json(
+            r#"["meta.k8s.io/v1",1,"a"]"#,
+            expect!["continue key is not valid: not an encoded continue key"],
+        );
         check_json(
             r#"{"v":"v0","rv":1,"start":"a"}"#,
             expect![[
-                r#"continue key is not valid: server does not recognize this encoded version "v0""#
+                r#"continue key is not valid: server does not recognize this encoded version v0"#
             ]],
         );
         check_json(
@@ -230,5 +260,33 @@ mod tests {
             r#"{"v":"meta.k8s.io/v1","rv":41,"start":"/a"}"#,
             expect![[r#"from "objects/g/anchors/default/a" at Some(Revision(41))"#]],
         );
+    }
+
+    proptest! {
+        #[test]
+        fn comes_back_as_it_was(
+            name in "[a-z]{1,8}(/[a-z.-]{1,8}[a-z])?",
+            revision in prop::option::of(1..u64::try_from(i64::MAX).expect("positive")),
+        ) {
+            let token = ContinueToken::after(&format!("{PREFIX}{name}"), revision.map(Revision));
+            let encoded = token.encode(PREFIX);
+            prop_assert_eq!(ContinueToken::decode(&encoded, PREFIX), Ok(token));
+        }
+
+        #[test]
+        fn never_panics_and_never_leaves_the_prefix(
+            encoded in r"\PC{0,40}|[A-Za-z0-9_-]{0,60}",
+            version in "meta\\.k8s\\.io/v1|v1",
+            revision in any::<i64>(),
+            start in r"[a./\x00]{0,10}|\PC{0,10}",
+        ) {
+            let json = serde_json::json!({"v": version, "rv": revision, "start": start});
+            for encoded in [encoded, BASE64.encode(json.to_string())] {
+                if let Ok(token) = ContinueToken::decode(&encoded, PREFIX) {
+                    let below = token.start.strip_prefix(PREFIX).expect("below the prefix");
+                    prop_assert!(below.split('/').all(|it| it != ".." && it != "."));
+                }
+            }
+        }
     }
 }

@@ -157,6 +157,49 @@ impl Set {
     }
 }
 
+impl Set {
+    /// The difference from the other set with its named fields, without making that.
+    #[must_use]
+    pub(crate) fn without_named(&self, other: &Self, schema: &Schema, of: Option<TypeRef>) -> Self {
+        let map = of
+            .and_then(|it| schema.atom(it))
+            .and_then(|it| it.map.as_ref());
+        let list = of
+            .and_then(|it| schema.atom(it))
+            .and_then(|it| it.list.as_ref());
+        let is_in_other = |element: &PathElement| {
+            let is_named = match (element, map) {
+                (PathElement::Field(name), Some(map)) => map.field(name).is_some(),
+                _ => false,
+            };
+            other.has_member(element) || (is_named && other.child(element).is_some())
+        };
+        let members = self.members.iter().filter(|it| !is_in_other(it));
+        let mut children = Vec::new();
+        for (element, child) in &self.children {
+            let Some(other_child) = other.child(element) else {
+                children.push((element.clone(), child.clone()));
+                continue;
+            };
+            let of = match (element, map, list) {
+                (PathElement::Field(name), Some(map), _) => {
+                    map.field(name).map(|it| it.of).or(map.element)
+                }
+                (PathElement::Key(_), _, Some(list)) => list.element,
+                _ => None,
+            };
+            let rest = child.without_named(other_child, schema, of);
+            if !rest.is_empty() {
+                children.push((element.clone(), Arc::new(rest)));
+            }
+        }
+        Self {
+            members: members.cloned().collect(),
+            children,
+        }
+    }
+}
+
 fn members_without(left: &[PathElement], right: &[PathElement]) -> Vec<PathElement> {
     if right.is_empty() {
         return left.to_vec();

@@ -60,7 +60,7 @@ impl Set {
     }
 
     /// Members and children as one sorted list: the field, whether it is a member, what is below it.
-    fn entries(&self) -> impl Iterator<Item = (&PathElement, bool, Option<&Self>)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (&PathElement, bool, Option<&Self>)> {
         let mut members = self.members.iter().peekable();
         let mut children = self.children.iter().peekable();
         std::iter::from_fn(move || {

@@ -110,7 +110,7 @@ impl<C: Converter> Updater<C> {
         };
         let last = managers.insert(manager.to_owned(), applied);
         let new = self
-            .prune(merged, &managers, version, last.as_ref())
+            .prune(merged, &managers, version, manager, last.as_ref())
             .await
             .map_err(|err| UpdateError::failed("prune fields", err))?;
         let (managers, _) = self

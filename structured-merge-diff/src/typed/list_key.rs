@@ -15,10 +15,20 @@ pub(super) fn path_element(
     list: &List,
     item: &Value,
 ) -> Result<PathElement, String> {
+    if let ([name], Value::Object(fields), Relationship::Associative) =
+        (&list.keys[..], item, list.relationship)
+        && let Some(key) = fields.get(&**name)
+    {
+        // By far the most: a single key that is there.
+        return Ok(PathElement::Key(
+            [(name.clone(), Literal::from(key))].into(),
+        ));
+    }
     let mut fields = Vec::with_capacity(list.keys.len());
-    match visit_keys(schema, list, item, |name, key| {
-        fields.push((name.clone(), key.to_literal()))
-    })? {
+    let kind = visit_keys(schema, list, item, |name, key| {
+        fields.push((name.clone(), key.to_literal()));
+    })?;
+    match kind {
         Kind::Map => Ok(PathElement::key(fields)),
         Kind::Set => Ok(PathElement::Value(Literal::from(item))),
     }

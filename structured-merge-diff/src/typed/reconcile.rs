@@ -9,7 +9,7 @@ use crate::schema::{List, Map, Relationship, Schema, Type, TypeRef};
 pub(super) fn reconcile(of: &Type, set: &Set) -> Result<Option<Set>, ValidationErrors> {
     let mut walker = Walker {
         schema: &of.schema,
-        path: Path::default(),
+        path: Vec::new(),
         now_atomic: Set::new(),
         errors: ValidationErrors::default(),
     };
@@ -22,14 +22,14 @@ pub(super) fn reconcile(of: &Type, set: &Set) -> Result<Option<Set>, ValidationE
 
 struct Walker<'s> {
     schema: &'s Schema,
-    path: Path,
+    path: Vec<&'s PathElement>,
     now_atomic: Set,
     errors: ValidationErrors,
 }
 
-impl Walker<'_> {
+impl<'s> Walker<'s> {
     /// `is_atomic`: the set has the field and nothing below it.
-    fn visit(&mut self, of: Option<TypeRef>, set: Option<&Set>, is_atomic: bool) {
+    fn visit(&mut self, of: Option<TypeRef>, set: Option<&'s Set>, is_atomic: bool) {
         match of_type(self.schema, of, &mut self.errors) {
             Some(Shape::List(list)) => self.visit_list(list, set, is_atomic),
             Some(Shape::Map(map)) => self.visit_map(map, set, is_atomic),
@@ -37,27 +37,27 @@ impl Walker<'_> {
         }
     }
 
-    fn visit_list(&mut self, list: &List, set: Option<&Set>, is_atomic: bool) {
+    fn visit_list(&mut self, list: &List, set: Option<&'s Set>, is_atomic: bool) {
         if !is_atomic && list.relationship == Relationship::Atomic {
-            self.now_atomic.insert(&self.path);
+            self.add();
             return;
         }
-        for (element, child, is_member) in set.into_iter().flat_map(entries) {
+        for (element, is_member, child) in set.into_iter().flat_map(Set::entries) {
             self.visit_child(list.element, element, child, is_member);
         }
     }
 
-    fn visit_map(&mut self, map: &Map, set: Option<&Set>, is_atomic: bool) {
+    fn visit_map(&mut self, map: &Map, set: Option<&'s Set>, is_atomic: bool) {
         if map.is_untyped {
             return;
         }
         if !is_atomic && map.relationship == Relationship::Atomic {
             if set.is_some_and(|it| !it.is_empty()) {
-                self.now_atomic.insert(&self.path);
+                self.add();
             }
             return;
         }
-        for (element, child, is_member) in set.into_iter().flat_map(entries) {
+        for (element, is_member, child) in set.into_iter().flat_map(Set::entries) {
             let of = match element {
                 PathElement::Field(name) => map.field(name).map(|it| it.of).or(map.element),
                 _ => map.element,
@@ -69,22 +69,20 @@ impl Walker<'_> {
         }
     }
 
+    fn add(&mut self) {
+        let path: Path = self.path.iter().map(|it| (*it).clone()).collect();
+        self.now_atomic.insert(&path);
+    }
+
     fn visit_child(
         &mut self,
         of: Option<TypeRef>,
-        element: &PathElement,
-        child: Option<&Set>,
+        element: &'s PathElement,
+        child: Option<&'s Set>,
         is_member: bool,
     ) {
-        self.path.0.push(element.clone());
+        self.path.push(element);
         self.visit(of, child, is_member && child.is_none());
-        self.path.0.pop();
+        self.path.pop();
     }
-}
-
-/// The children that are no members, and then the members.
-fn entries(set: &Set) -> impl Iterator<Item = (&PathElement, Option<&Set>, bool)> {
-    let children = set.children().filter(|(it, _)| !set.has_member(it));
-    let children = children.map(|(element, child)| (element, Some(child), false));
-    children.chain(set.members().iter().map(|it| (it, set.child(it), true)))
 }

@@ -1,44 +1,62 @@
 //! Tests of typed values.
 
+mod differences;
+mod items;
+mod validation;
+
 use serde_json::json;
 
 use super::*;
-use crate::schema::openapi;
+use crate::schema::Schema;
 
-#[test]
-fn an_object_of_a_structural_schema_has_the_fields_that_the_schema_says() {
-    let of = openapi::object_type(&json!({
-        "type": "object",
-        "properties": {
-            "spec": {"type": "object", "properties": {
-                "ports": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["port", "protocol"],
-                    "items": {"type": "object", "properties": {
-                        "port": {"type": "integer"},
-                        "protocol": {"type": "string", "default": "TCP"},
-                        "name": {"type": "string"},
-                    }}},
-                "args": {"type": "array", "items": {"type": "string"}},
-                "any": {"x-kubernetes-preserve-unknown-fields": true},
-            }},
-        },
-    }))
-    .unwrap();
-    let object = json!({
-        "apiVersion": "example.com/v1",
-        "kind": "Thing",
-        "metadata": {"name": "a", "labels": {"x": "y"}, "finalizers": ["a/b"]},
-        "spec": {"ports": [{"port": 80, "name": "http"}], "args": ["a"], "any": {"x": [1]}},
-    });
-    let object = of.typed(object, Duplicates::Refused).unwrap();
-    assert_eq!(
-        object.to_field_set().unwrap().to_json(),
-        r#"{"f:apiVersion":{},"f:kind":{},"f:metadata":{"f:finalizers":{"v:\"a/b\"":{}},"f:labels":{"f:x":{}},"f:name":{}},"f:spec":{"f:any":{"f:x":{}},"f:args":{},"f:ports":{"k:{\"port\":80,\"protocol\":\"TCP\"}":{".":{},"f:name":{},"f:port":{}}}}}"#
-    );
-    let wrong =
-        json!({"spec": {"ports": [{"port": 80}, {"port": 80, "protocol": "TCP"}], "unknown": 1}});
-    let errors = of.typed(wrong, Duplicates::Refused).unwrap_err();
-    assert_eq!(
-        errors.to_string(),
-        "errors:\n  .spec.ports: duplicate entries for key [port=80,protocol=\"TCP\"]\n  .spec.unknown: field not declared in schema"
-    );
+/// The type that is named `object` in a schema in the library's own form.
+fn object_of(types: Value) -> Type {
+    let schema = Schema::from_value(&json!({"types": types})).unwrap();
+    schema.named("object").unwrap()
+}
+
+/// A bit of everything.
+fn everything() -> Type {
+    let item = json!({"map": {"fields": [
+        {"name": "key", "type": {"scalar": "string"}},
+        {"name": "id", "type": {"scalar": "numeric"}, "default": 1},
+        {"name": "value", "type": {"scalar": "untyped"}},
+        {"name": "nested", "type": {"map": {"elementType": {"scalar": "numeric"}}}},
+    ]}});
+    object_of(json!([
+        {"name": "object", "map": {"fields": [
+            {"name": "string", "type": {"scalar": "string"}},
+            {"name": "number", "type": {"scalar": "numeric"}},
+            {"name": "bool", "type": {"scalar": "boolean"}},
+            {"name": "scalar", "type": {"scalar": "untyped"}},
+            {"name": "struct", "type": {"map": {"fields": [
+                {"name": "a", "type": {"scalar": "numeric"}}, {"name": "b", "type": {"scalar": "numeric"}},
+            ]}}},
+            {"name": "map", "type": {"map": {"elementType": {"scalar": "numeric"}}}},
+            {"name": "atomicMap", "type": {"map": {"elementType": {"scalar": "numeric"}, "elementRelationship": "atomic"}}},
+            {"name": "list", "type": {"list": {"elementType": {"scalar": "string"}, "elementRelationship": "atomic"}}},
+            {"name": "set", "type": {"list": {"elementType": {"scalar": "untyped"}, "elementRelationship": "associative"}}},
+            {"name": "items", "type": {"list": {"elementType": item, "elementRelationship": "associative", "keys": ["key", "id"]}}},
+            {"name": "any", "type": {"namedType": "any"}},
+            {"name": "lost", "type": {"namedType": "nowhere"}},
+        ]}},
+        {"name": "any", "scalar": "untyped",
+            "list": {"elementType": {"scalar": "numeric"}, "elementRelationship": "associative"},
+            "map": {"elementType": {"namedType": "any"}}},
+    ]))
+}
+
+fn typed(value: Value) -> TypedValue {
+    everything().typed(value, Duplicates::Allowed).unwrap()
+}
+
+/// Two values of one type.
+fn pair(left: Value, right: Value) -> (TypedValue, TypedValue) {
+    let of = everything();
+    let typed = |it| of.typed(it, Duplicates::Allowed).unwrap();
+    (typed(left), typed(right))
+}
+
+fn set(json: &str) -> Set {
+    Set::from_json(json.as_bytes()).unwrap()
 }

@@ -20,6 +20,10 @@ pub(super) fn to_field_set(value: &TypedValue) -> Result<Set, ValidationErrors> 
     walker.errors.into_result(set)
 }
 
+/// Stands for list elements that nothing selects, such as `null`. Validated values have none; what is left of one after
+/// items were removed may, and then it counts that the list has something.
+const NO_ELEMENT: PathElement = PathElement::Index(i64::MIN);
+
 struct Walker<'s> {
     schema: &'s Schema,
     errors: ValidationErrors,
@@ -47,18 +51,13 @@ impl Walker<'_> {
         let mut is_duplicate = vec![false; items.len()];
         let mut index = Index::with_capacity(items.len());
         for item in items {
-            // Elements that nothing selects are not in sets. Validated values have none.
-            let Ok(element) = list_key::path_element(self.schema, list, item) else {
-                elements.push(None);
-                continue;
-            };
+            let element = list_key::path_element(self.schema, list, item).unwrap_or(NO_ELEMENT);
             if let Some(first) = index.get_or_insert(&element, elements.len()) {
                 is_duplicate[first] = true;
             }
-            elements.push(Some(element));
+            elements.push(element);
         }
         for (element, item) in elements.into_iter().zip(items) {
-            let Some(element) = element else { continue };
             let first = index.get(&element);
             if !first.is_some_and(|it| is_duplicate[it]) {
                 let mut below = Set::new();

@@ -24,7 +24,7 @@ fn get(path: &str, headers: &[(header::HeaderName, &str)]) -> http::Response<Bod
     let answer = documents().answer(&Method::GET, &uri, &headers);
     match answer.expect("a document") {
         Ok(response) => response,
-        Err(status) => response::status(&headers, &status),
+        Err(status) => response::status(&headers, "", &status),
     }
 }
 
@@ -54,10 +54,11 @@ fn lists_groups_with_the_preferred_version_first() {
     check(
         get("/apis", &[]),
         expect![[r#"
-        200
-        content-type: application/json
-        cache-control: no-cache, private
-        {"apiVersion":"v1","groups":[{"name":"pier.example.com","preferredVersion":{"groupVersion":"pier.example.com/v1","version":"v1"},"serverAddressByClientCIDRs":[{"clientCIDR":"0.0.0.0/0","serverAddress":""}],"versions":[{"groupVersion":"pier.example.com/v1","version":"v1"}]},{"name":"yard.example.com","preferredVersion":{"groupVersion":"yard.example.com/v1beta1","version":"v1beta1"},"serverAddressByClientCIDRs":[{"clientCIDR":"0.0.0.0/0","serverAddress":""}],"versions":[{"groupVersion":"yard.example.com/v1beta1","version":"v1beta1"},{"groupVersion":"yard.example.com/v1alpha1","version":"v1alpha1"}]}],"kind":"APIGroupList"}"#]],
+            200
+            content-type: application/json
+            cache-control: no-cache, private
+            {"groups":[{"name":"pier.example.com","preferredVersion":{"groupVersion":"pier.example.com/v1","version":"v1"},"serverAddressByClientCIDRs":[{"clientCIDR":"0.0.0.0/0","serverAddress":""}],"versions":[{"groupVersion":"pier.example.com/v1","version":"v1"}]},{"name":"yard.example.com","preferredVersion":{"groupVersion":"yard.example.com/v1beta1","version":"v1beta1"},"serverAddressByClientCIDRs":[{"clientCIDR":"0.0.0.0/0","serverAddress":""}],"versions":[{"groupVersion":"yard.example.com/v1beta1","version":"v1beta1"},{"groupVersion":"yard.example.com/v1alpha1","version":"v1alpha1"}]}],"kind":"APIGroupList"}
+        "#]],
     );
     check(
         get("/apis/yard.example.com/?pretty=1", &[]),
@@ -83,8 +84,7 @@ fn lists_groups_with_the_preferred_version_first() {
                   "version": "v1alpha1"
                 }
               ]
-            }
-        "#]],
+            }"#]],
     );
 }
 
@@ -96,7 +96,8 @@ fn lists_resources_as_servers_of_their_kind_do() {
             200
             content-type: application/json
             cache-control: no-cache, private
-            {"apiVersion":"v1","groupVersion":"yard.example.com/v1alpha1","kind":"APIResourceList","resources":[{"kind":"Barge","name":"barges","namespaced":false,"singularName":"barge","storageVersionHash":"mQLEkUnckVM=","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]},{"kind":"Cargo","name":"cargos","namespaced":true,"singularName":"cargo","storageVersionHash":"FzftEo+Iaag=","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]}]}"#]],
+            {"apiVersion":"v1","groupVersion":"yard.example.com/v1alpha1","kind":"APIResourceList","resources":[{"kind":"Barge","name":"barges","namespaced":false,"singularName":"barge","storageVersionHash":"mQLEkUnckVM=","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]},{"kind":"Cargo","name":"cargos","namespaced":true,"singularName":"cargo","storageVersionHash":"FzftEo+Iaag=","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]}]}
+        "#]],
     );
     check(
         get("/apis/yard.example.com/v1beta1/", &[]),
@@ -104,7 +105,8 @@ fn lists_resources_as_servers_of_their_kind_do() {
             200
             content-type: application/json
             cache-control: no-cache, private
-            {"apiVersion":"v1","groupVersion":"yard.example.com/v1beta1","kind":"APIResourceList","resources":[{"kind":"Cargo","name":"cargos","namespaced":true,"singularName":"cargo","storageVersionHash":"FzftEo+Iaag=","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]}]}"#]],
+            {"apiVersion":"v1","groupVersion":"yard.example.com/v1beta1","kind":"APIResourceList","resources":[{"kind":"Cargo","name":"cargos","namespaced":true,"singularName":"cargo","storageVersionHash":"FzftEo+Iaag=","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]}]}
+        "#]],
     );
     check(
         get("/apis/pier.example.com/v1", &[]),
@@ -112,7 +114,8 @@ fn lists_resources_as_servers_of_their_kind_do() {
             200
             content-type: application/json
             cache-control: no-cache, private
-            {"apiVersion":"v1","groupVersion":"pier.example.com/v1","kind":"APIResourceList","resources":[{"categories":["all"],"kind":"Anchor","name":"anchors","namespaced":true,"shortNames":["wd"],"singularName":"anchor","storageVersionHash":"lMLo4iV4pvE=","verbs":["delete","deletecollection","get","list","patch","create","update","watch"]},{"kind":"Anchor","name":"anchors/status","namespaced":true,"singularName":"","verbs":["get","patch","update"]}]}"#]],
+            {"apiVersion":"v1","groupVersion":"pier.example.com/v1","kind":"APIResourceList","resources":[{"categories":["all"],"kind":"Anchor","name":"anchors","namespaced":true,"shortNames":["wd"],"singularName":"anchor","storageVersionHash":"lMLo4iV4pvE=","verbs":["delete","deletecollection","get","list","patch","create","update","watch"]},{"kind":"Anchor","name":"anchors/status","namespaced":true,"singularName":"","verbs":["get","patch","update"]},{"group":"autoscaling","kind":"Scale","name":"anchors/scale","namespaced":true,"singularName":"","verbs":["get","patch","update"],"version":"v1"}]}
+        "#]],
     );
 }
 
@@ -121,11 +124,11 @@ fn tells_everything_at_once_to_those_who_ask() {
     check(
         get("/apis", &[(header::ACCEPT, AGGREGATED)]),
         expect![[r#"
-        200
-        content-type: application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList
-        cache-control: public
-        vary: Accept
-        {"apiVersion":"apidiscovery.k8s.io/v2","items":[{"metadata":{"name":"pier.example.com"},"versions":[{"freshness":"Current","resources":[{"categories":["all"],"resource":"anchors","responseKind":{"group":"pier.example.com","kind":"Anchor","version":"v1"},"scope":"Namespaced","shortNames":["wd"],"singularResource":"anchor","subresources":[{"responseKind":{"group":"pier.example.com","kind":"Anchor","version":"v1"},"subresource":"status","verbs":["get","patch","update"]}],"verbs":["delete","deletecollection","get","list","patch","create","update","watch"]}],"version":"v1"}]},{"metadata":{"name":"yard.example.com"},"versions":[{"freshness":"Current","resources":[{"resource":"cargos","responseKind":{"group":"","kind":"Cargo","version":""},"scope":"Namespaced","singularResource":"cargo","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]}],"version":"v1beta1"},{"freshness":"Current","resources":[{"resource":"barges","responseKind":{"group":"","kind":"Barge","version":""},"scope":"Cluster","singularResource":"barge","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]},{"resource":"cargos","responseKind":{"group":"","kind":"Cargo","version":""},"scope":"Namespaced","singularResource":"cargo","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]}],"version":"v1alpha1"}]}],"kind":"APIGroupDiscoveryList","metadata":{}}"#]],
+            200
+            content-type: application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList
+            cache-control: public
+            vary: Accept
+            {"apiVersion":"apidiscovery.k8s.io/v2","items":[{"metadata":{"name":"pier.example.com"},"versions":[{"freshness":"Current","resources":[{"categories":["all"],"resource":"anchors","responseKind":{"group":"pier.example.com","kind":"Anchor","version":"v1"},"scope":"Namespaced","shortNames":["wd"],"singularResource":"anchor","subresources":[{"responseKind":{"group":"pier.example.com","kind":"Anchor","version":"v1"},"subresource":"status","verbs":["get","patch","update"]},{"responseKind":{"group":"autoscaling","kind":"Scale","version":"v1"},"subresource":"scale","verbs":["get","patch","update"]}],"verbs":["delete","deletecollection","get","list","patch","create","update","watch"]}],"version":"v1"}]},{"metadata":{"name":"yard.example.com"},"versions":[{"freshness":"Current","resources":[{"resource":"cargos","responseKind":{"group":"","kind":"Cargo","version":""},"scope":"Namespaced","singularResource":"cargo","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]}],"version":"v1beta1"},{"freshness":"Current","resources":[{"resource":"barges","responseKind":{"group":"","kind":"Barge","version":""},"scope":"Cluster","singularResource":"barge","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]},{"resource":"cargos","responseKind":{"group":"","kind":"Cargo","version":""},"scope":"Namespaced","singularResource":"cargo","verbs":["create","delete","deletecollection","get","list","patch","update","watch"]}],"version":"v1alpha1"}]}],"kind":"APIGroupDiscoveryList","metadata":{}}"#]],
     );
 }
 

@@ -8,9 +8,10 @@ use crate::api::RequestInfo;
 use crate::api::status::Result;
 use crate::endpoints::request::ResourceRequest;
 use crate::endpoints::{get, list, watch};
+use crate::metrics::Metrics;
 use crate::registry::definition::ObjectModel;
 use crate::registry::store::read::tests::fixture::Fixture;
-use crate::serving::Body;
+use crate::serving::{Body, ConnectionInfo};
 use std::sync::Arc;
 
 const PARTIAL: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -29,13 +30,14 @@ fn request(it: &Fixture, path: &str, accept: &str) -> ResourceRequest {
     // Kept for as long as the process: a server's signal outlives its requests.
     std::mem::forget(stop);
     ResourceRequest {
-        info: RequestInfo::parse(&http::Method::GET, &uri),
+        info: RequestInfo::parse(&http::Method::GET, &uri).expect("a path"),
         query: form_urlencoded::parse(query).into_owned().collect(),
         headers,
         context: it.context.clone(),
         store: Arc::clone(&it.store),
         body: None,
         deprecation: None,
+        upgrade: None,
         warnings: vec![],
         draining,
     }
@@ -46,9 +48,18 @@ async fn answer(it: &Fixture, path: &str, accept: &str) -> Result<http::Response
     match request.info.verb.as_str() {
         "get" => get::get(&mut request).await,
         "list" => list::list(&mut request).await,
-        "watch" => watch::watch(&mut request).await,
+        "watch" => watched(&mut request).await,
         other => unreachable!("{other}"),
     }
+}
+
+async fn watched(request: &mut ResourceRequest) -> Result<http::Response<Body>> {
+    // Frames of a watch are compressed one by one; these tests read the text.
+    request.headers.remove(http::header::ACCEPT_ENCODING);
+    let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+    let connection = ConnectionInfo::new(peer, vec![], false);
+    let open = Metrics::default().begin_watch(&request.info);
+    watch::watch(request, &connection, open).await
 }
 
 async fn body(response: http::Response<Body>) -> Vec<u8> {
@@ -77,21 +88,27 @@ async fn shows_custom_objects_as_they_are_stored() {
         &it,
         "v1/namespaces/n/anchors/a",
         "*/*",
-        expect![[r#"{"apiVersion":"g/v1","kind":"Anchor","metadata":{"resourceVersion":"2","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}"#]],
+        expect![[r#"
+            {"apiVersion":"g/v1","kind":"Anchor","metadata":{"resourceVersion":"2","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}
+        "#]],
     )
     .await;
     check(
         &it,
         "v2/namespaces/n/anchors",
         "*/*",
-        expect![[r#"{"kind":"AnchorList","apiVersion":"g/v2","metadata":{"continue":"","resourceVersion":"2"},"items":[{"apiVersion":"g/v2","kind":"Anchor","metadata":{"resourceVersion":"2","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}]}"#]],
+        expect![[r#"
+            {"kind":"AnchorList","apiVersion":"g/v2","metadata":{"continue":"","resourceVersion":"2"},"items":[{"apiVersion":"g/v2","kind":"Anchor","metadata":{"resourceVersion":"2","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}]}
+        "#]],
     )
     .await;
     check(
         &it,
         "v1/namespaces/none/anchors",
         "*/*",
-        expect![[r#"{"kind":"AnchorList","apiVersion":"g/v1","metadata":{"continue":"","resourceVersion":"2"},"items":[]}"#]],
+        expect![[r#"
+            {"kind":"AnchorList","apiVersion":"g/v1","metadata":{"continue":"","resourceVersion":"2"},"items":[]}
+        "#]],
     )
     .await;
     check(
@@ -123,7 +140,9 @@ async fn items_of_typed_lists_have_no_type() {
         &it,
         "v1/anchors?limit=1",
         "*/*",
-        expect![[r#"{"kind":"AnchorList","apiVersion":"g/v1","metadata":{"continue":"eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6Mywic3RhcnQiOiJuL2FcdTAwMDAifQ","remainingItemCount":1,"resourceVersion":"3"},"items":[{"metadata":{"resourceVersion":"2","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}]}"#]],
+        expect![[r#"
+            {"kind":"AnchorList","apiVersion":"g/v1","metadata":{"continue":"eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6Mywic3RhcnQiOiJuL2FcdTAwMDAifQ","remainingItemCount":1,"resourceVersion":"3"},"items":[{"metadata":{"resourceVersion":"2","labels":{"color":"red"},"name":"a","namespace":"n"},"spec":{"color":"red"}}]}
+        "#]],
     )
     .await;
     check(
@@ -158,14 +177,18 @@ async fn cuts_metadata_out_of_objects_that_cannot_be_converted() {
         &it,
         "v2/namespaces/n/anchors/a",
         PARTIAL,
-        expect![[r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"2","labels":{"color":"bad"},"name":"a","namespace":"n"}}"#]],
+        expect![[r#"
+            {"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"2","labels":{"color":"bad"},"name":"a","namespace":"n"}}
+        "#]],
     )
     .await;
     check(
         &it,
         "v2/anchors",
         PARTIAL_LIST,
-        expect![[r#"{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"3"},"items":[{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"2","labels":{"color":"bad"},"name":"a","namespace":"n"}},{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"3","labels":{"color":"red"},"name":"b","namespace":"n"}}]}"#]],
+        expect![[r#"
+            {"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"3"},"items":[{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"2","labels":{"color":"bad"},"name":"a","namespace":"n"}},{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"3","labels":{"color":"red"},"name":"b","namespace":"n"}}]}
+        "#]],
     )
     .await;
 }
@@ -295,7 +318,7 @@ async fn watches_from_a_forgotten_revision_say_so_and_end() {
         path,
         "*/*",
         expect![[r#"
-            {"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"too old resource version: 3 (9)","reason":"Expired","code":410}}
+            {"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"too old resource version: 3 (10)","reason":"Expired","code":410}}
         "#]],
     )
     .await;
@@ -331,10 +354,7 @@ async fn a_draining_server_ends_its_watches() {
     let mut request = request(&it, "v1/anchors?watch=1&resourceVersion=1", "*/*");
     let (stop, draining) = tokio::sync::watch::channel(false);
     request.draining = draining;
-    let mut events = watch::watch(&mut request)
-        .await
-        .expect("a watch")
-        .into_body();
+    let mut events = watched(&mut request).await.expect("a watch").into_body();
     stop.send_replace(true);
     assert!(events.frame().await.is_none());
 }
@@ -342,4 +362,22 @@ async fn a_draining_server_ends_its_watches() {
 async fn next(events: &mut Body) -> String {
     let frame = events.frame().await.expect("a frame").expect("infallible");
     text(&frame.into_data().expect("data")).to_owned()
+}
+
+#[test]
+fn indents_as_go_does() {
+    let json = br#"{"b":[],"a":{},"c":[1,{"d":"x\\\"{,:"},null]}"#;
+    expect![[r#"
+        {
+          "b": [],
+          "a": {},
+          "c": [
+            1,
+            {
+              "d": "x\\\"{,:"
+            },
+            null
+          ]
+        }"#]]
+    .assert_eq(text(&super::indented(json)));
 }

@@ -20,11 +20,21 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// On the bookmark behind the state: informers wait for it (KEP-3157).
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
+/// How one event is told from the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// By a line's end, or by a length in front: events are joined.
+    Stream,
+    /// Each is a message of its own.
+    Messages,
+}
+
 pub(super) struct Encoder {
     store: Arc<Store>,
     context: RequestContext,
     version: String,
     accepted: Accepted,
+    framing: Framing,
     /// Where tables are asked for.
     tables: Option<Tables>,
     /// Whether a table with its columns has been sent: only the first has them.
@@ -32,7 +42,13 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    pub(super) fn new(request: &ResourceRequest, accepted: Accepted) -> Result<Self> {
+    /// # Errors
+    /// 400 for options of tables, 406 for a form that is a list's.
+    pub(super) fn new(
+        request: &ResourceRequest,
+        accepted: Accepted,
+        framing: Framing,
+    ) -> Result<Self> {
         let tables = match accepted.transform {
             Transform::Table(version) => Some(Tables::new(request, version)?),
             Transform::PartialObjectMetadataList(_) => {
@@ -45,6 +61,7 @@ impl Encoder {
             context: request.context.clone(),
             version: request.info.version.clone(),
             accepted,
+            framing,
             tables,
             has_columns: false,
         })
@@ -52,11 +69,15 @@ impl Encoder {
 
     /// Events, one after another. One whose object cannot be shown is left out: the conversion of one object
     /// must not end the watch of all. A delete is told with what needs no conversion.
-    pub(super) async fn changes(&mut self, changes: &[Change]) -> Bytes {
+    pub(super) async fn changes(&mut self, changes: &[Change]) -> Vec<Bytes> {
         self.context.deadline = Instant::now() + CALL_TIMEOUT;
         let objects: Vec<ObjectAt> = changes.iter().map(|it| it.at.clone()).collect();
         let shown = self.objects(&objects).await;
-        let capacity = shown.iter().flatten().map(|it| it.len() + 48).sum();
+        let capacity = match self.framing {
+            Framing::Stream => shown.iter().flatten().map(|it| it.len() + 48).sum(),
+            Framing::Messages => 0,
+        };
+        let mut frames = Vec::new();
         let mut out = Vec::with_capacity(capacity);
         for (change, object) in changes.iter().zip(shown) {
             let object = match object {
@@ -78,8 +99,14 @@ impl Encoder {
                 ChangeKind::Deleted => "DELETED",
             };
             self.event(&mut out, kind, &object);
+            if self.framing == Framing::Messages {
+                frames.push(Bytes::from(std::mem::take(&mut out)));
+            }
         }
-        out.into()
+        if !out.is_empty() {
+            frames.push(out.into());
+        }
+        frames
     }
 
     async fn objects(&mut self, objects: &[ObjectAt]) -> Vec<Result<Bytes>> {
@@ -199,7 +226,13 @@ impl Encoder {
 
     fn event(&self, out: &mut Vec<u8>, kind: &str, object: &[u8]) {
         if self.accepted.media == MediaType::Protobuf {
-            out.extend_from_slice(&protobuf::watch_frame(kind, object));
+            let event = protobuf::watch_event(kind, object);
+            if self.framing == Framing::Stream {
+                // Objects are limited to a few MiB, far below four GiB.
+                let length = u32::try_from(event.len()).unwrap_or(u32::MAX);
+                out.extend_from_slice(&length.to_be_bytes());
+            }
+            out.extend_from_slice(&event);
             return;
         }
         out.extend_from_slice(b"{\"type\":\"");

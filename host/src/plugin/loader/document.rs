@@ -267,7 +267,7 @@ mod tests {
         let text = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\n\
             metadata: {name: anchors.example.com}\n\
             spec: {group: example.com, scope: Cluster, names: {plural: anchors, kind: Anchor}, \
-            versions: [{name: v1, served: true, storage: true}]}\n";
+            versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]}\n";
         let document = Document::read(text).expect("a definition");
         let plugin = document.plugin.expect("it serves");
         assert_eq!(plugin.name, "anchors.example.com");

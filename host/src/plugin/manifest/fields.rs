@@ -43,9 +43,22 @@ impl Fields {
         self.fields.remove(field).filter(|value| !value.is_null())
     }
 
+    pub(super) fn has(&self, field: &str) -> bool {
+        self.fields.get(field).is_some_and(|it| !it.is_null())
+    }
+
     pub(super) fn required(&mut self, field: &'static str) -> Result<Value> {
         let value = self.value(field);
         value.ok_or_else(|| self.error(field, "is missing: add it"))
+    }
+
+    /// A field that must be there, whoever reads it.
+    pub(super) fn require(&self, field: &'static str) -> Result<()> {
+        if self.has(field) {
+            Ok(())
+        } else {
+            Err(self.error(field, "is missing: add it"))
+        }
     }
 
     pub(super) fn text(&mut self, field: &'static str) -> Result<Option<String>> {

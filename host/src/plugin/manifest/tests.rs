@@ -75,7 +75,7 @@ fn names_the_field_that_is_wrong() {
         "/names/plural",
         json!("Anchors"),
         &expect![[
-            r#"resources[0].names.plural: "Anchors" is no name: a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"#
+            r#"resources[0].names.plural: "Anchors" is no name: a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"#
         ]],
     );
     check(
@@ -120,14 +120,14 @@ fn checks_versions() {
         "/versions",
         json!([{"name": "v1", "additionalPrinterColumns": [{"name": "A", "type": "text"}]}]),
         &expect![
-            "resources[0].versions[0].additionalPrinterColumns[0]: type: must be one of string, integer, number, boolean, date"
+            "resources[0].versions[0].additionalPrinterColumns[0].type: must be one of string, integer, number, boolean, date"
         ],
     );
     check(
         "/versions",
         json!([{"name": "v1", "selectableFields": [{"jsonPath": ".spec.list[0]"}]}]),
         &expect![
-            "resources[0].versions[0].selectableFields[0].jsonPath: must be a simple path like .spec.color"
+            "resources[0].versions[0].selectableFields: need a schema that has them: add schema.openAPIV3Schema"
         ],
     );
     check(
@@ -164,18 +164,234 @@ fn refuses_two_resources_of_one_name() {
 
 #[test]
 fn reads_a_custom_resource_definition() {
-    let mut spec = anchor();
-    spec["scope"] = json!("Namespaced");
-    spec["conversion"] = json!({"strategy": "None"});
-    let mut document = json!({
+    let definition = custom_resource_definition(definition()).expect("a definition");
+    assert_eq!(definition.names.kind, "Anchor");
+    assert_eq!(definition.object_model, ObjectModel::Custom);
+}
+
+fn definition() -> Value {
+    json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": "anchors.example.com"},
-        "spec": spec,
-    });
-    let definition = custom_resource_definition(document.clone()).expect("a definition");
-    assert_eq!(definition.names.kind, "Anchor");
-    document["metadata"]["name"] = json!("anchor.example.com");
-    expect![[r#"metadata.name: must be spec.names.plural+"."+spec.group, "anchors.example.com""#]]
-        .assert_eq(&custom_resource_definition(document).expect_err("another name"));
+        "metadata": {"name": "anchors.example.com", "labels": {"a": "b"}},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": {"plural": "anchors", "kind": "Anchor"},
+            "conversion": {"strategy": "None"},
+            "versions": [{
+                "name": "v1", "served": true, "storage": true,
+                "schema": {"openAPIV3Schema": {"type": "object"}},
+            }],
+        },
+    })
+}
+
+/// As [`check`], of a CustomResourceDefinition; null removes what is there.
+#[track_caller]
+fn check_definition(pointer: &str, value: Value, shown: &Expect) {
+    let mut document = definition();
+    let (parent, field) = pointer.rsplit_once('/').expect("a pointer");
+    let parent = document.pointer_mut(parent).and_then(Value::as_object_mut);
+    let parent = parent.expect("an object");
+    if value.is_null() {
+        parent.remove(field);
+    } else {
+        parent.insert(field.to_owned(), value);
+    }
+    let told = match custom_resource_definition(document) {
+        Ok(_) => "served".to_owned(),
+        Err(line) => line,
+    };
+    shown.assert_eq(&told);
+}
+
+#[test]
+fn definitions_are_what_kube_apiserver_takes() {
+    check_definition(
+        "/apiVersion",
+        json!("apiextensions.k8s.io/v1beta1"),
+        &expect!["apiVersion: must be apiextensions.k8s.io/v1, not apiextensions.k8s.io/v1beta1"],
+    );
+    check_definition(
+        "/metadata/name",
+        json!("anchor.example.com"),
+        &expect![[
+            r#"metadata.name: must be spec.names.plural+"."+spec.group, "anchors.example.com""#
+        ]],
+    );
+    check_definition(
+        "/spec/group",
+        json!("example"),
+        &expect!["spec.group: should be a domain with at least one dot"],
+    );
+    check_definition(
+        "/spec/scope",
+        Value::Null,
+        &expect!["spec.scope: is missing: add it"],
+    );
+    check_definition(
+        "/spec/nameRule",
+        json!("dnsLabel"),
+        &expect![
+            "spec.nameRule: is not known: remove it; known here are group, names, scope, preserveUnknownFields, conversion, versions"
+        ],
+    );
+    check_definition(
+        "/spec/conversion",
+        json!({"strategy": "Webhook"}),
+        &expect![
+            "spec.conversion.strategy: only None is known: export `convert` from a plugin instead"
+        ],
+    );
+    check_definition(
+        "/spec/preserveUnknownFields",
+        json!(true),
+        &expect![
+            "spec.preserveUnknownFields: must be false: use x-kubernetes-preserve-unknown-fields in the schema"
+        ],
+    );
+    check_definition(
+        "/spec/versions/0/storage",
+        Value::Null,
+        &expect![[r#"spec.versions: exactly one has `"storage": true`"#]],
+    );
+    check_definition(
+        "/spec/versions/0/served",
+        Value::Null,
+        &expect!["spec.versions: at least one must be served"],
+    );
+    check_definition(
+        "/spec/versions/0/schema",
+        Value::Null,
+        &expect!["spec.versions[0].schema.openAPIV3Schema: is missing: add it"],
+    );
+    check_definition(
+        "/spec/versions/0/emptyObject",
+        json!({}),
+        &expect![
+            "spec.versions[0].emptyObject: is not known: remove it; known here are name, served, storage, deprecated, deprecationWarning, schema, additionalPrinterColumns, selectableFields, subresources"
+        ],
+    );
+}
+
+#[test]
+fn names_the_place_within_a_schema() {
+    let schema = |it: Value| json!({ "openAPIV3Schema": it });
+    check_definition(
+        "/spec/versions/0/schema",
+        schema(json!({"type": "object", "properties": {"spec": {"type": "array"}}})),
+        &expect![
+            "spec.versions[0].schema.openAPIV3Schema.properties[spec].items: must be specified"
+        ],
+    );
+    check_definition(
+        "/spec/versions/0/schema",
+        schema(json!({"type": "array"})),
+        &expect!["spec.versions[0].schema.openAPIV3Schema.items: must be specified"],
+    );
+    check_definition(
+        "/spec/versions/0/schema",
+        schema(json!([])),
+        &expect!["spec.versions[0].schema.openAPIV3Schema: must be an object"],
+    );
+    let mut document = definition();
+    document["spec"]["versions"][0]["subresources"] = json!({"status": {}});
+    document["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["maxProperties"] = json!(5);
+    expect!["spec.versions[0].schema.openAPIV3Schema.maxProperties: is not allowed at the root of the schema if the status subresource is enabled"].assert_eq(&custom_resource_definition(document).expect_err("beside status"));
+}
+
+#[test]
+fn checks_what_is_shown_and_selected() {
+    let column = |path: &str| json!([{"name": "A", "type": "string", "jsonPath": path}]);
+    let columns = "/spec/versions/0/additionalPrinterColumns";
+    check_definition(
+        columns,
+        column(".spec.parts[?(@.a==\"x\")].b"),
+        &expect!["served"],
+    );
+    check_definition(
+        columns,
+        column("spec"),
+        &expect![
+            "spec.versions[0].additionalPrinterColumns[0].jsonPath: must be a simple json path starting with ."
+        ],
+    );
+    check_definition(
+        columns,
+        column(".spec["),
+        &expect!["spec.versions[0].additionalPrinterColumns[0].jsonPath: unterminated array"],
+    );
+    check_definition(
+        columns,
+        column(""),
+        &expect![
+            "spec.versions[0].additionalPrinterColumns[0].jsonPath: is missing: add it, or export `columns` from a plugin"
+        ],
+    );
+    check_definition(
+        columns,
+        json!([{"name": "A", "type": "string", "format": "x"}]),
+        &expect![
+            "spec.versions[0].additionalPrinterColumns[0].format: must be one of int32, int64, float, double, byte, date, date-time, password"
+        ],
+    );
+
+    let fields = "/spec/versions/0/selectableFields";
+    check_definition(
+        fields,
+        json!([{"jsonPath": ".spec.color"}]),
+        &expect!["spec.versions[0].selectableFields[0].jsonPath: does not refer to a valid field"],
+    );
+    let many: Vec<Value> = (0..9)
+        .map(|it| json!({"jsonPath": format!(".spec.map.f{it}")}))
+        .collect();
+    let with = |selectable: Value| {
+        let mut document = definition();
+        let version = &mut document["spec"]["versions"][0];
+        version["schema"]["openAPIV3Schema"] = json!({"type": "object", "properties": {"spec": {"type": "object",
+            "properties": {"map": {"type": "object", "additionalProperties": {"type": "string"}}}}}});
+        version["selectableFields"] = selectable;
+        custom_resource_definition(document).map(|_| ())
+    };
+    assert_eq!(with(json!(many[..8])), Ok(()));
+    expect!["spec.versions[0].selectableFields: must have at most 8 items"]
+        .assert_eq(&with(json!(many)).expect_err("too many"));
+    expect!["spec.versions[0].selectableFields[1].jsonPath: is there twice: remove one"]
+        .assert_eq(&with(json!([many[0], many[0]])).expect_err("twice"));
+    expect!["spec.versions[0].selectableFields[0].jsonPath: must point to a field of type string, boolean or integer"].assert_eq(&with(json!([{"jsonPath": ".spec.map"}])).expect_err("no scalar"));
+}
+
+#[test]
+fn checks_the_words_of_warnings() {
+    let with = |warning: &str| {
+        let mut document = definition();
+        document["spec"]["versions"][0]["deprecated"] = json!(true);
+        document["spec"]["versions"][0]["deprecationWarning"] = json!(warning);
+        custom_resource_definition(document).map(|it| it.versions[0].deprecation_warning.clone())
+    };
+    assert_eq!(with("use v2"), Ok(Some("use v2".into())));
+    for bad in ["", "a\nb", &"x".repeat(257)] {
+        assert!(with(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn approvals_are_urls_or_reasons() {
+    let with = |approval: &str| {
+        let mut document = definition();
+        document["metadata"] =
+            json!({"name": "anchors.x.k8s.io", "annotations": {APPROVED: approval}});
+        document["spec"]["group"] = json!("x.k8s.io");
+        custom_resource_definition(document).map(|_| ())
+    };
+    assert_eq!(with("https://example.com/approval"), Ok(()));
+    assert_eq!(with("unapproved, an experiment"), Ok(()));
+    assert!(with("yes").is_err());
+    assert!(with("").is_err());
+    check_definition(
+        "/metadata/annotations",
+        json!({APPROVED: "yes"}),
+        &expect!["served"],
+    );
 }

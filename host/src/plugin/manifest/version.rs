@@ -5,11 +5,13 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::fields::{Fields, Result};
-use super::{Exports, check_label};
+use super::{About, Exports, check_label};
+use crate::api::go_text;
 use crate::registry::definition::{
-    ColumnDefinition, Names, ScaleDefinition, SelectableField, VersionDefinition,
+    ColumnDefinition, ScaleDefinition, SelectableField, VersionDefinition,
 };
 use crate::registry::schema::Schema;
+use crate::registry::table;
 
 const COLUMN_TYPES: [&str; 5] = ["string", "integer", "number", "boolean", "date"];
 const COLUMN_FORMATS: [&str; 9] = [
@@ -23,28 +25,37 @@ const COLUMN_FORMATS: [&str; 9] = [
     "date-time",
     "password",
 ];
+/// Of a deprecation's text.
+const WARNING_MAX: usize = 256;
 /// The limit of apiextensions.
 const SELECTABLE_FIELDS_MAX: usize = 8;
 
-pub(super) fn read(
-    path: &str,
-    value: Value,
-    is_only_one: bool,
-    group: &str,
-    names: &Names,
-    exports: Exports,
-) -> Result<VersionDefinition> {
+pub(super) fn read(path: &str, value: Value, about: About<'_>) -> Result<VersionDefinition> {
     let mut fields = Fields::new(path, value)?;
+    let is_manifest = about.source.is_manifest();
+    let exports = about.source.exports();
     let name = fields.required_text("name")?;
     check_label(&name).map_err(|it| fields.error("name", it))?;
-    let served = fields.flag("served")?.unwrap_or(true);
-    let storage = fields.flag("storage")?.unwrap_or(is_only_one);
-    let deprecation_warning = deprecation(&mut fields, group, &name, &names.kind)?;
-    let schema = schema(&mut fields)?;
+    let served = fields.flag("served")?.unwrap_or(is_manifest);
+    let storage = fields
+        .flag("storage")?
+        .unwrap_or(is_manifest && about.is_only_one);
+    let deprecation_warning = deprecation(&mut fields, about, &name)?;
+    let has_schema = fields.has("schema");
+    let schema = schema(&mut fields, is_manifest)?;
     let columns = columns(&mut fields, exports)?;
-    let selectable_fields = selectable_fields(&mut fields)?;
+    let selectable_fields = selectable_fields(&mut fields, has_schema.then_some(&schema))?;
     let (has_status, scale) = subresources(&mut fields)?;
-    let empty_object = fields.value("emptyObject");
+    if has_status {
+        schema
+            .check_beside_status()
+            .map_err(|it| fields.path("schema.openAPIV3Schema") + &it)?;
+    }
+    let empty_object = if is_manifest {
+        fields.value("emptyObject")
+    } else {
+        None
+    };
     if empty_object.as_ref().is_some_and(|it| !it.is_object()) {
         return Err(fields.error("emptyObject", "must be an object"));
     }
@@ -65,23 +76,28 @@ pub(super) fn read(
     })
 }
 
-fn deprecation(
-    fields: &mut Fields,
-    group: &str,
-    version: &str,
-    kind: &str,
-) -> Result<Option<String>> {
+fn deprecation(fields: &mut Fields, about: About<'_>, version: &str) -> Result<Option<String>> {
     let is_deprecated = fields.flag("deprecated")?.unwrap_or(false);
     let text = fields.text("deprecationWarning")?;
-    if !is_deprecated && text.is_some() {
-        let problem = "can only be set with `\"deprecated\": true`";
-        return Err(fields.error("deprecationWarning", problem));
-    }
-    let default = || format!("{group}/{version} {kind} is deprecated");
-    Ok(is_deprecated.then(|| text.unwrap_or_else(default)))
+    let Some(text) = text else {
+        let (group, kind) = (about.group, &about.names.kind);
+        return Ok(is_deprecated.then(|| format!("{group}/{version} {kind} is deprecated")));
+    };
+    let problem = if !is_deprecated {
+        "can only be set with `\"deprecated\": true`"
+    } else if text.is_empty() {
+        "must not be an empty string"
+    } else if text.len() > WARNING_MAX {
+        "must be at most 256 bytes long"
+    } else if !go_text::is_printable(&text) {
+        "must only contain printable characters"
+    } else {
+        return Ok(Some(text));
+    };
+    Err(fields.error("deprecationWarning", problem))
 }
 
-fn schema(fields: &mut Fields) -> Result<Schema> {
+fn schema(fields: &mut Fields, is_manifest: bool) -> Result<Schema> {
     let document = match fields.object("schema")? {
         None => None,
         Some(mut schema) => {
@@ -90,58 +106,75 @@ fn schema(fields: &mut Fields) -> Result<Schema> {
             document
         }
     };
-    let document = document
-        .unwrap_or_else(|| json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}));
-    Schema::compile(&document).map_err(|problem| fields.error("schema.openAPIV3Schema", problem))
+    let document = match document {
+        Some(document) => document,
+        None if is_manifest => {
+            json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+        }
+        None => return Err(fields.error("schema.openAPIV3Schema", "is missing: add it")),
+    };
+    Schema::compile(&document).map_err(|it| fields.path("schema.openAPIV3Schema") + &it)
 }
 
 fn columns(fields: &mut Fields, exports: Exports) -> Result<Vec<ColumnDefinition>> {
     let columns: Vec<ColumnDefinition> = fields.read("additionalPrinterColumns")?;
     for (index, column) in columns.iter().enumerate() {
-        let field = format!("additionalPrinterColumns[{index}]");
+        let field = |name: &str| format!("additionalPrinterColumns[{index}].{name}");
         if column.name.is_empty() {
-            return Err(fields.error(&field, "name: is missing: add it"));
+            return Err(fields.error(&field("name"), "is missing: add it"));
         }
         if !COLUMN_TYPES.contains(&column.column_type.as_str()) {
             let words = COLUMN_TYPES.join(", ");
-            return Err(fields.error(&field, format!("type: must be one of {words}")));
+            return Err(fields.error(&field("type"), format!("must be one of {words}")));
         }
         if !COLUMN_FORMATS.contains(&column.format.as_str()) {
             let words = COLUMN_FORMATS[1..].join(", ");
-            return Err(fields.error(&field, format!("format: must be one of {words}")));
+            return Err(fields.error(&field("format"), format!("must be one of {words}")));
         }
-        if column.json_path.is_empty() && !exports.columns {
-            let problem = "jsonPath: is missing: add it, or export `columns`";
-            return Err(fields.error(&field, problem));
+        let path = column.json_path.as_str();
+        if path.is_empty() {
+            if exports.columns {
+                continue;
+            }
+            let problem = "is missing: add it, or export `columns` from a plugin";
+            return Err(fields.error(&field("jsonPath"), problem));
         }
+        if !path.starts_with('.') {
+            let problem = "must be a simple json path starting with .";
+            return Err(fields.error(&field("jsonPath"), problem));
+        }
+        table::check_path(path).map_err(|problem| fields.error(&field("jsonPath"), problem))?;
     }
     Ok(columns)
 }
 
-fn selectable_fields(fields: &mut Fields) -> Result<Vec<SelectableField>> {
+/// `schema` is there where the version says one.
+fn selectable_fields(fields: &mut Fields, schema: Option<&Schema>) -> Result<Vec<SelectableField>> {
     let selectable: Vec<SelectableField> = fields.read("selectableFields")?;
-    if selectable.len() > SELECTABLE_FIELDS_MAX {
-        let problem = format!("at most {SELECTABLE_FIELDS_MAX} fields");
-        return Err(fields.error("selectableFields", problem));
+    if selectable.is_empty() {
+        return Ok(selectable);
     }
+    let Some(schema) = schema else {
+        let problem = "need a schema that has them: add schema.openAPIV3Schema";
+        return Err(fields.error("selectableFields", problem));
+    };
+    let mut names: Vec<String> = Vec::with_capacity(selectable.len());
     for (index, field) in selectable.iter().enumerate() {
         let at = format!("selectableFields[{index}].jsonPath");
-        let path = field.json_path.as_str();
-        let is_simple = path.starts_with('.')
-            && path.len() > 1
-            && path.split('.').skip(1).all(|it| {
-                let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-                !it.is_empty() && it.chars().all(is_plain)
-            });
-        if !is_simple {
-            return Err(fields.error(&at, "must be a simple path like .spec.color"));
+        if field.json_path.is_empty() {
+            return Err(fields.error(&at, "is missing: add it"));
         }
-        if path.starts_with(".metadata.") || path == ".metadata" {
-            return Err(fields.error(&at, "metadata can be selected without it: remove it"));
-        }
-        if selectable[..index].contains(field) {
+        let name = schema
+            .check_selectable(&field.json_path)
+            .map_err(|problem| fields.error(&at, problem))?;
+        if names.contains(&name) {
             return Err(fields.error(&at, "is there twice: remove one"));
         }
+        names.push(name);
+    }
+    if names.len() > SELECTABLE_FIELDS_MAX {
+        let problem = format!("must have at most {SELECTABLE_FIELDS_MAX} items");
+        return Err(fields.error("selectableFields", problem));
     }
     Ok(selectable)
 }
@@ -157,8 +190,10 @@ fn subresources(fields: &mut Fields) -> Result<(bool, Option<ScaleDefinition>)> 
         }
         None => false,
     };
-    let scale: Option<ScaleDefinition> = subresources.read("scale")?;
-    if let Some(scale) = &scale {
+    let mut scale: Option<ScaleDefinition> = subresources.read("scale")?;
+    if let Some(scale) = &mut scale {
+        // Nothing is no path.
+        scale.label_selector_path = scale.label_selector_path.take().filter(|it| !it.is_empty());
         let paths = [
             (
                 "scale.specReplicasPath",

@@ -250,4 +250,25 @@ mod tests {
             assert!(run(bad.clone()).is_err(), "{bad}");
         }
     }
+
+    use proptest::prelude::*;
+
+    use crate::api::testing;
+    use crate::api::{Object, protobuf};
+
+    proptest! {
+        /// The canonical form is one, and it is what controllers get in protobuf.
+        #[test]
+        fn any_object_is_brought_into_its_canonical_form_or_refused(object in testing::object()) {
+            let Object(mut object) = object;
+            if decode(&mut object).is_ok() {
+                let mut again = object.clone();
+                prop_assert_eq!(decode(&mut again), Ok(Vec::new()));
+                prop_assert_eq!(&again, &object);
+                let metadata = object["metadata"].to_string();
+                let message = protobuf::partial_object_metadata(metadata.as_bytes());
+                prop_assert!(message.is_ok(), "{:?} of {}", message, metadata);
+            }
+        }
+    }
 }

@@ -29,6 +29,17 @@ pub fn validate_create(object: &Object, definition: &ResourceDefinition) -> Vec<
     errors
 }
 
+/// Checks the metadata of an object within another one, which may have no name and be anywhere.
+pub fn validate_embedded(mut object: Object) -> Vec<FieldError> {
+    if object.name().is_empty() {
+        object.set_meta("name", "unnamed");
+    }
+    let is_namespaced = !object.namespace().is_empty();
+    let mut errors = Vec::new();
+    common(&object, is_namespaced, NameRule::PathSegment, &mut errors);
+    errors
+}
+
 /// Checks the metadata of an update. For custom resources some causes are there twice, as upstream, where both
 /// the registry and the resource's strategy look.
 pub fn validate_update(
@@ -458,5 +469,26 @@ mod tests {
             FieldValueInvalid metadata.uid: Invalid value: "v": field is immutable
             FieldValueInvalid metadata.deletionTimestamp: Invalid value: null: field is immutable"#]].assert_eq(&typed);
         assert_eq!(of(ObjectModel::Custom), format!("{typed}\n{typed}"));
+    }
+
+    use proptest::prelude::*;
+
+    use crate::api::testing;
+    use crate::registry::object_meta::decode;
+
+    proptest! {
+        /// Only objects whose metadata has been decoded are validated.
+        #[test]
+        fn an_object_is_valid_beside_itself(object in testing::object(), is_typed in any::<bool>()) {
+            let mut object = object;
+            prop_assume!(decode(&mut object.0).is_ok());
+            let model = if is_typed { ObjectModel::Typed } else { ObjectModel::Custom };
+            let definition = definition(model, NameRule::DnsSubdomain);
+            let errors = validate_create(&object, &definition);
+            prop_assert_eq!(&errors, &validate_create(&object, &definition));
+            if errors.is_empty() {
+                prop_assert_eq!(validate_update(&object, &object, &definition), Vec::new());
+            }
+        }
     }
 }

@@ -1,10 +1,13 @@
 #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
+mod properties;
+
 use expect_test::{Expect, expect};
 use serde_json::json;
 
 use super::*;
 use crate::registry::definition::{NameRule, Names, ObjectModel, Scope, UpdateRules};
+use crate::registry::schema::Schema;
 
 fn base() -> Object {
     let json = json!({
@@ -17,7 +20,9 @@ fn base() -> Object {
 }
 
 fn apply(kind: PatchKind, patch: &str) -> Result<Object> {
-    Patch::parse(kind, patch.as_bytes())?.apply(&base())
+    let schema =
+        Schema::compile(&json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}));
+    Patch::parse(kind, patch.as_bytes())?.apply(&base(), schema.unwrap().patch_meta())
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "reads best at the calls")]
@@ -142,31 +147,6 @@ fn merge_patches_replace_and_remove() {
         expect![[
             r#"{"apiVersion":"g/v1","kind":"K","metadata":{"labels":{"b":"2"},"name":"a","ownerReferences":[{"name":"n1","uid":"u1"}]},"spec":{"deep":{"q":1,"r":{}},"list":[7]}}"#
         ]],
-    );
-}
-
-#[test]
-fn strategic_patches_merge_lists_of_metadata() {
-    check(
-        PatchKind::Strategic,
-        r#"{"metadata":{"finalizers":["z/z","x/y"],"ownerReferences":[{"uid":"u1","$patch":"delete"},{"uid":"u2"}]},
-            "spec":{"list":[7],"deep":{"$patch":"replace","z":1}}}"#,
-        expect![[
-            r#"{"apiVersion":"g/v1","kind":"K","metadata":{"finalizers":["x/y","z/z"],"labels":{"a":"1"},"name":"a","ownerReferences":[{"uid":"u2"}]},"spec":{"deep":{"z":1},"list":[7]}}"#
-        ]],
-    );
-    check(
-        PatchKind::Strategic,
-        r#"{"metadata":{"$deleteFromPrimitiveList/finalizers":["x/y"],"$setElementOrder/finalizers":[]},
-            "spec":{"$retainKeys":["list"]}}"#,
-        expect![[
-            r#"{"apiVersion":"g/v1","kind":"K","metadata":{"finalizers":[],"labels":{"a":"1"},"name":"a","ownerReferences":[{"name":"n1","uid":"u1"}]},"spec":{"list":[1,2]}}"#
-        ]],
-    );
-    check(
-        PatchKind::Strategic,
-        r#"{"spec":{"$patch":"nope"}}"#,
-        expect!["400 BadRequest invalid strategic merge patch format"],
     );
 }
 

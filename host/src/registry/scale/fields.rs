@@ -4,14 +4,21 @@
 
 use serde_json::{Map, Value};
 
+use crate::api::go_text;
 use crate::api::status::FieldError;
 use crate::registry::definition::ScaleDefinition;
-use crate::registry::schema::go_float;
 
 /// What is wrong with the replicas and the selector that `scale` points at.
 pub fn validate(object: &Map<String, Value>, scale: &ScaleDefinition) -> Vec<FieldError> {
     let mut errors = Vec::new();
     replicas(object, &scale.spec_replicas_path, &mut errors);
+    errors.extend(validate_status(object, scale));
+    errors
+}
+
+/// What is wrong with the status that `scale` points at.
+pub fn validate_status(object: &Map<String, Value>, scale: &ScaleDefinition) -> Vec<FieldError> {
+    let mut errors = Vec::new();
     replicas(object, &scale.status_replicas_path, &mut errors);
     if let Some(path) = &scale.label_selector_path
         && let Err(detail) = text(object, path)
@@ -116,16 +123,11 @@ fn find<'a>(
 }
 
 fn mismatch(path: &str, value: &Value, wanted: &str) -> String {
-    let (shown, kind) = match value {
-        Value::Null => ("<nil>".into(), "<nil>"),
-        Value::Bool(flag) => (flag.to_string(), "bool"),
-        Value::Number(number) if number.is_i64() => (number.to_string(), "int64"),
-        Value::Number(number) => (go_float(number.as_f64().unwrap_or(0.0)), "float64"),
-        Value::String(text) => (text.clone(), "string"),
-        Value::Array(_) => (value.to_string(), "[]interface {}"),
-        Value::Object(_) => (value.to_string(), "map[string]interface {}"),
-    };
-    format!("{path} accessor error: {shown} is of the type {kind}, expected {wanted}")
+    format!(
+        "{path} accessor error: {} is of the type {}, expected {wanted}",
+        go_text::plain(value),
+        go_text::type_name(value)
+    )
 }
 
 #[cfg(test)]

@@ -1,58 +1,112 @@
-//! From an `openAPIV3Schema` document to a tree that is quick to walk.
+//! From a checked `openAPIV3Schema` to a tree that is quick to walk.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 
-use regex::Regex;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{Path, pattern, validate};
-
-const MAX_DEPTH: usize = 64;
-const MAX_NODES: usize = 50_000;
-const MAX_PATTERNS: usize = 1_000;
+use super::formats::Format;
+use super::keywords::{
+    self, Result, Schema, at, below, flag, items, properties, schema, schemas, text, texts,
+};
+use super::pattern::{Memory, Pattern};
 
 #[derive(Debug, Default)]
 pub(super) struct Node {
-    pub(super) types: Vec<Type>,
+    pub(super) types: Types,
     pub(super) is_nullable: bool,
     pub(super) preserves_unknown: bool,
     pub(super) is_embedded: bool,
-    pub(super) properties: BTreeMap<String, Node>,
+    /// Sorted by name.
+    fields: Vec<(Box<str>, Node)>,
     pub(super) additional: Additional,
     pub(super) items: Option<Box<Node>>,
-    pub(super) required: Vec<String>,
-    pub(super) enumeration: Vec<Value>,
-    pub(super) default: Option<Value>,
-    pub(super) minimum: Option<Bound>,
-    pub(super) maximum: Option<Bound>,
-    pub(super) multiple_of: Option<f64>,
-    pub(super) min_length: Option<u64>,
-    pub(super) max_length: Option<u64>,
-    pub(super) min_items: Option<u64>,
-    pub(super) max_items: Option<u64>,
-    pub(super) min_properties: Option<u64>,
-    pub(super) max_properties: Option<u64>,
-    pub(super) has_unique_items: bool,
-    pub(super) pattern: Option<Pattern>,
-    pub(super) format: Option<String>,
     pub(super) list: ListType,
+    pub(super) default: Option<Value>,
+    /// Absent where every value of the type is good.
+    pub(super) checks: Option<Box<Checks>>,
+    /// Whether there are sets or maps of lists in it or below.
+    pub(super) has_lists: bool,
+    /// Whether there are embedded resources in it or below.
+    pub(super) has_embedded: bool,
+    /// Whether fields of it have defaults.
+    pub(super) has_default_fields: bool,
+    /// Whether there are defaults below it.
+    pub(super) has_defaults: bool,
+    pub(super) patch: PatchMeta,
+}
+
+/// What a value must be beside its type.
+#[derive(Debug, Default)]
+pub(super) struct Checks {
+    pub(super) required: Vec<Box<str>>,
+    pub(super) enumeration: Option<Enumeration>,
+    pub(super) number: Option<NumberChecks>,
+    pub(super) min_length: Option<i64>,
+    pub(super) max_length: Option<i64>,
+    pub(super) min_items: Option<i64>,
+    pub(super) max_items: Option<i64>,
+    pub(super) min_properties: Option<i64>,
+    pub(super) max_properties: Option<i64>,
+    pub(super) pattern: Option<Pattern>,
+    pub(super) format: Option<(Box<str>, Format)>,
     pub(super) all_of: Vec<Node>,
     pub(super) any_of: Vec<Node>,
     pub(super) one_of: Vec<Node>,
     pub(super) not: Option<Box<Node>>,
 }
 
+#[derive(Debug, Default)]
+pub(super) struct NumberChecks {
+    pub(super) minimum: Option<Bound>,
+    pub(super) maximum: Option<Bound>,
+    pub(super) multiple_of: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bound {
+    pub(super) limit: f64,
+    pub(super) is_exclusive: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Enumeration {
+    pub(super) values: Vec<Value>,
+    /// Those that are texts.
+    pub(super) texts: HashSet<Box<str>>,
+}
+
+/// How a strategic merge patch merges the value.
+#[derive(Debug, Default)]
+pub(super) struct PatchMeta {
+    pub(super) strategy: Box<str>,
+    pub(super) merge_key: Box<str>,
+}
+
+/// A set of JSON types; none means any.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Types(u8);
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum Type {
-    Array,
-    Boolean,
-    Integer,
-    Number,
-    Object,
-    String,
+    Array = 1,
+    Boolean = 2,
+    Integer = 4,
+    Number = 8,
+    Object = 16,
+    String = 32,
 }
 
 impl Type {
+    const ALL: [Self; 6] = [
+        Self::Array,
+        Self::Boolean,
+        Self::Integer,
+        Self::Number,
+        Self::Object,
+        Self::String,
+    ];
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Array => "array",
@@ -63,17 +117,32 @@ impl Type {
             Self::String => "string",
         }
     }
+}
 
-    fn parse(name: &str) -> Option<Self> {
-        Some(match name {
-            "array" => Self::Array,
-            "boolean" => Self::Boolean,
-            "integer" => Self::Integer,
-            "number" => Self::Number,
-            "object" => Self::Object,
-            "string" => Self::String,
-            _ => return None,
-        })
+impl Types {
+    pub(super) const INT_OR_STRING: Self = Self(Type::Integer as u8 | Type::String as u8);
+
+    pub(super) fn named(name: &str) -> Self {
+        let found = Type::ALL.into_iter().find(|it| it.name() == name);
+        Self(found.map_or(0, |it| it as u8))
+    }
+
+    pub(super) fn is_any(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(super) fn has(self, one: Type) -> bool {
+        self.0 & one as u8 != 0
+    }
+
+    pub(super) fn is_only(self, one: Type) -> bool {
+        self.0 == one as u8
+    }
+
+    /// `integer,string`.
+    pub(super) fn names(self) -> String {
+        let names = Type::ALL.into_iter().filter(|it| self.has(*it));
+        names.map(Type::name).collect::<Vec<_>>().join(",")
     }
 }
 
@@ -81,21 +150,11 @@ impl Type {
 pub(super) enum Additional {
     #[default]
     Absent,
+    /// `true`.
     Any,
+    /// `false`.
     Forbidden,
     Schema(Box<Node>),
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Bound {
-    pub(super) limit: f64,
-    pub(super) is_exclusive: bool,
-}
-
-#[derive(Debug)]
-pub(super) struct Pattern {
-    pub(super) source: String,
-    pub(super) regex: Regex,
 }
 
 #[derive(Debug, Default)]
@@ -103,301 +162,237 @@ pub(super) enum ListType {
     #[default]
     Atomic,
     Set,
-    Map(Vec<String>),
+    Map(Vec<Box<str>>),
 }
 
-/// The tree, and whether there are `x-kubernetes-validations` in it.
-pub(super) fn compile(document: &Value) -> Result<(Node, bool), String> {
-    let mut compiler = Compiler::default();
-    let root = compiler.node(document, Path::Root, 0, false)?;
-    if root.types != [Type::Object] {
-        return Err("the schema: its type must be object".into());
+impl Node {
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &Self)> {
+        self.fields.iter().map(|(name, node)| (&**name, node))
     }
+
+    /// The schema of a field by its name: of `properties`.
+    pub(super) fn field(&self, name: &str) -> Option<&Self> {
+        let at = self
+            .fields
+            .binary_search_by(|(it, _)| (**it).cmp(name))
+            .ok()?;
+        Some(&self.fields[at].1)
+    }
+
+    pub(super) fn has_fields(&self) -> bool {
+        !self.fields.is_empty()
+    }
+
+    /// The schema of what stands in a field, whether it is named or not.
+    pub(super) fn child(&self, name: &str) -> Option<&Self> {
+        match (self.field(name), &self.additional) {
+            (Some(field), _) => Some(field),
+            (None, Additional::Schema(schema)) => Some(schema),
+            _ => None,
+        }
+    }
+
+    /// Takes out of defaults what the schema does not have: those of additionalProperties are not checked for it.
+    pub(super) fn prune_defaults(&mut self) {
+        if !self.has_defaults && self.default.is_none() {
+            return;
+        }
+        if let Some(mut default) = self.default.take() {
+            super::prune::prune_default(self, &mut default);
+            self.default = Some(default);
+        }
+        self.fields
+            .iter_mut()
+            .for_each(|(_, it)| it.prune_defaults());
+        if let Additional::Schema(schema) = &mut self.additional {
+            schema.prune_defaults();
+        }
+        if let Some(items) = &mut self.items {
+            items.prune_defaults();
+        }
+    }
+
+    pub(super) fn children(&self) -> impl Iterator<Item = &Self> {
+        let additional = match &self.additional {
+            Additional::Schema(schema) => Some(&**schema),
+            _ => None,
+        };
+        let fields = self.fields.iter().map(|(_, node)| node);
+        fields.chain(additional).chain(self.items.as_deref())
+    }
+}
+
+/// The tree of a checked document, and whether there are `x-kubernetes-validations` in it.
+///
+/// # Errors
+/// One line about a pattern that cannot be read.
+pub(super) fn compile(document: &Schema) -> Result<(Node, bool)> {
+    let mut compiler = Compiler::default();
+    let root = compiler.node(document, "")?;
     Ok((root, compiler.has_rules))
 }
 
 #[derive(Default)]
 struct Compiler {
-    nodes: usize,
-    patterns: usize,
+    memory: Memory,
     has_rules: bool,
 }
 
-/// Keywords of JSON schema that structural schemas may not have.
-const FORBIDDEN: [&str; 9] = [
-    "$ref",
-    "$schema",
-    "additionalItems",
-    "const",
-    "definitions",
-    "dependencies",
-    "id",
-    "if",
-    "patternProperties",
-];
-
-/// Keywords without a meaning for validation.
-const DESCRIPTIVE: [&str; 4] = ["description", "example", "externalDocs", "title"];
-
 impl Compiler {
-    /// `is_logical`: inside allOf, anyOf, oneOf or not, where types are optional and defaults forbidden.
-    fn node(
-        &mut self,
-        document: &Value,
-        path: Path<'_>,
-        depth: usize,
-        is_logical: bool,
-    ) -> Result<Node, String> {
-        self.nodes += 1;
-        if depth > MAX_DEPTH {
-            return Err(format!("{path}: deeper than {MAX_DEPTH} levels"));
+    fn node(&mut self, document: &Schema, path: &str) -> Result<Node> {
+        let is_int_or_string = flag(document, "x-kubernetes-int-or-string");
+        let mut node = Node {
+            types: if is_int_or_string {
+                Types::INT_OR_STRING
+            } else {
+                Types::named(text(document, "type"))
+            },
+            is_nullable: flag(document, "nullable"),
+            preserves_unknown: flag(document, "x-kubernetes-preserve-unknown-fields"),
+            is_embedded: flag(document, "x-kubernetes-embedded-resource"),
+            default: document.get("default").cloned(),
+            patch: PatchMeta {
+                strategy: text(document, "x-kubernetes-patch-strategy").into(),
+                merge_key: text(document, "x-kubernetes-patch-merge-key").into(),
+            },
+            ..Node::default()
+        };
+        self.has_rules |= document.contains_key("x-kubernetes-validations");
+        // Iterated in the order of names.
+        for (name, inner) in properties(document) {
+            let place = below(path, &format!("properties[{name}]"));
+            node.fields
+                .push((name.as_str().into(), self.node(inner, &place)?));
         }
-        if self.nodes > MAX_NODES {
-            return Err(format!(
-                "{path}: the schema has more than {MAX_NODES} nodes"
-            ));
-        }
-        let map = document
-            .as_object()
-            .ok_or_else(|| format!("{}: a schema must be an object", Place(path)))?;
-        let mut node = Node::default();
-        let mut is_int_or_string = false;
-        for (keyword, value) in map {
-            if DESCRIPTIVE.contains(&keyword.as_str()) || value.is_null() {
-                continue;
+        node.additional = match document.get("additionalProperties") {
+            None => Additional::Absent,
+            Some(Value::Bool(true)) => Additional::Any,
+            Some(Value::Object(inner)) => {
+                let place = below(path, "additionalProperties");
+                Additional::Schema(Box::new(self.node(inner, &place)?))
             }
-            if FORBIDDEN.contains(&keyword.as_str()) {
-                return Err(format!("{}: {keyword} is not supported", Place(path)));
-            }
-            let wrong = |wanted: &str| format!("{}: {keyword} must be {wanted}", Place(path));
-            match keyword.as_str() {
-                "type" => {
-                    let name = value.as_str().ok_or_else(|| wrong("one type's name"))?;
-                    let found = Type::parse(name).ok_or_else(|| {
-                        wrong("array, boolean, integer, number, object or string")
-                    })?;
-                    node.types = vec![found];
-                }
-                "x-kubernetes-int-or-string" => is_int_or_string = flag(value, &wrong)?,
-                "nullable" => node.is_nullable = flag(value, &wrong)?,
-                "x-kubernetes-preserve-unknown-fields" => {
-                    node.preserves_unknown = flag(value, &wrong)?;
-                }
-                "x-kubernetes-embedded-resource" => node.is_embedded = flag(value, &wrong)?,
-                "uniqueItems" => node.has_unique_items = flag(value, &wrong)?,
-                "required" => node.required = texts(value, &wrong)?,
-                "enum" => {
-                    node.enumeration = value.as_array().ok_or_else(|| wrong("a list"))?.clone();
-                }
-                "default" => node.default = Some(value.clone()),
-                "multipleOf" => {
-                    let factor = number(value, &wrong)?;
-                    if factor <= 0.0 {
-                        return Err(wrong("more than 0"));
-                    }
-                    node.multiple_of = Some(factor);
-                }
-                "minLength" => node.min_length = Some(count(value, &wrong)?),
-                "maxLength" => node.max_length = Some(count(value, &wrong)?),
-                "minItems" => node.min_items = Some(count(value, &wrong)?),
-                "maxItems" => node.max_items = Some(count(value, &wrong)?),
-                "minProperties" => node.min_properties = Some(count(value, &wrong)?),
-                "maxProperties" => node.max_properties = Some(count(value, &wrong)?),
-                "pattern" => {
-                    let source = value
-                        .as_str()
-                        .ok_or_else(|| wrong("a regular expression"))?;
-                    self.patterns += 1;
-                    if self.patterns > MAX_PATTERNS {
-                        return Err(wrong(&format!("one of at most {MAX_PATTERNS} patterns")));
-                    }
-                    let regex = pattern::compile(source)
-                        .map_err(|it| wrong(&format!("a regular expression: {it}")))?;
-                    node.pattern = Some(Pattern {
-                        source: source.to_owned(),
-                        regex,
-                    });
-                }
-                "format" => {
-                    let format = value.as_str().ok_or_else(|| wrong("a text"))?;
-                    node.format = Some(format.to_owned()).filter(|it| !it.is_empty());
-                }
-                "minimum"
-                | "maximum"
-                | "exclusiveMinimum"
-                | "exclusiveMaximum"
-                | "x-kubernetes-list-type"
-                | "x-kubernetes-list-map-keys" => {}
-                "x-kubernetes-validations" => self.has_rules = true,
-                "properties" => {
-                    let found = value.as_object().ok_or_else(|| wrong("an object"))?;
-                    for (name, schema) in found {
-                        let at = Path::Field(&path, name);
-                        let child = self.node(schema, at, depth + 1, is_logical)?;
-                        node.properties.insert(name.clone(), child);
-                    }
-                }
-                "additionalProperties" => {
-                    node.additional = match value {
-                        Value::Bool(true) => Additional::Any,
-                        Value::Bool(false) => Additional::Forbidden,
-                        schema => {
-                            let at = Path::Field(&path, "*");
-                            let child = self.node(schema, at, depth + 1, is_logical)?;
-                            Additional::Schema(Box::new(child))
-                        }
-                    };
-                }
-                "items" => {
-                    let at = Path::Field(&path, "[]");
-                    node.items = Some(Box::new(self.node(value, at, depth + 1, is_logical)?));
-                }
-                "not" => {
-                    node.not = Some(Box::new(self.node(value, path, depth + 1, true)?));
-                }
-                "allOf" => node.all_of = self.nodes(value, path, depth, &wrong)?,
-                "anyOf" => node.any_of = self.nodes(value, path, depth, &wrong)?,
-                "oneOf" => node.one_of = self.nodes(value, path, depth, &wrong)?,
-                other if other.starts_with("x-") => {}
-                _ => return Err(format!("{}: unknown keyword {keyword}", Place(path))),
-            }
+            Some(_) => Additional::Forbidden,
+        };
+        if let Some(inner) = schema(document, "items") {
+            node.items = Some(Box::new(self.node(inner, &below(path, "items"))?));
         }
-        bounds(map, path, &mut node)?;
-        node.list = list_type(map, path)?;
-        if is_int_or_string && node.types.is_empty() {
-            node.types = vec![Type::Integer, Type::String];
-        }
-        finish(&node, path, is_logical)?;
+        node.list = match text(document, "x-kubernetes-list-type") {
+            "set" => ListType::Set,
+            "map" => {
+                let keys = texts(document, "x-kubernetes-list-map-keys");
+                ListType::Map(keys.map(Into::into).collect())
+            }
+            _ => ListType::Atomic,
+        };
+        let is_any = |of: fn(&Node) -> bool| node.children().any(of);
+        let has_lists = is_any(|it| it.has_lists);
+        let has_embedded = is_any(|it| it.has_embedded);
+        let has_defaults = is_any(|it| it.has_defaults || it.default.is_some());
+        node.has_lists = has_lists || !matches!(node.list, ListType::Atomic);
+        node.has_embedded = has_embedded || node.is_embedded;
+        node.has_defaults = has_defaults;
+        node.has_default_fields = node.fields.iter().any(|(_, it)| it.default.is_some());
+        node.checks = self.checks(document, node.types, path)?.map(Box::new);
         Ok(node)
     }
 
-    fn nodes(
-        &mut self,
-        value: &Value,
-        path: Path<'_>,
-        depth: usize,
-        wrong: &dyn Fn(&str) -> String,
-    ) -> Result<Vec<Node>, String> {
-        let list = value.as_array().ok_or_else(|| wrong("a list of schemas"))?;
-        list.iter()
-            .map(|it| self.node(it, path, depth + 1, true))
+    fn checks(&mut self, document: &Schema, types: Types, path: &str) -> Result<Option<Checks>> {
+        let count = |keyword: &str| document.get(keyword).and_then(Value::as_i64);
+        let number = |keyword: &str| document.get(keyword).and_then(Value::as_f64);
+        let bound = |keyword: &str, exclusive: &str| {
+            Some(Bound {
+                limit: number(keyword)?,
+                is_exclusive: flag(document, exclusive),
+            })
+        };
+        let numbers = NumberChecks {
+            minimum: bound("minimum", "exclusiveMinimum"),
+            maximum: bound("maximum", "exclusiveMaximum"),
+            multiple_of: number("multipleOf"),
+        };
+        let has_numbers =
+            numbers.minimum.is_some() || numbers.maximum.is_some() || numbers.multiple_of.is_some();
+        let pattern = match text(document, "pattern") {
+            "" => None,
+            source => Some(Pattern::compile(source, &mut self.memory).map_err(|error| {
+                let place = below(path, "pattern");
+                at(
+                    &place,
+                    format!("must be a valid regular expression, but isn't: {error}"),
+                )
+            })?),
+        };
+        let format = text(document, "format");
+        let checks = Checks {
+            required: texts(document, "required").map(Into::into).collect(),
+            enumeration: enumeration(items(document, "enum")),
+            number: has_numbers.then_some(numbers),
+            min_length: count("minLength"),
+            max_length: count("maxLength"),
+            min_items: count("minItems"),
+            max_items: count("maxItems"),
+            min_properties: count("minProperties"),
+            max_properties: count("maxProperties"),
+            pattern,
+            format: Format::of(format, types).map(|it| (format.into(), it)),
+            all_of: self.nodes(document, "allOf", path)?,
+            any_of: self.nodes(document, "anyOf", path)?,
+            one_of: self.nodes(document, "oneOf", path)?,
+            not: match schema(document, "not") {
+                Some(inner) => Some(Box::new(self.node(inner, &below(path, "not"))?)),
+                None => None,
+            },
+        };
+        Ok(checks.says_something().then_some(checks))
+    }
+
+    fn nodes(&mut self, document: &Schema, keyword: &str, path: &str) -> Result<Vec<Node>> {
+        let alternatives = schemas(document, keyword).enumerate();
+        alternatives
+            .map(|(index, it)| self.node(it, &below(path, &format!("{keyword}[{index}]"))))
             .collect()
     }
 }
 
-/// What holds of a node as a whole.
-fn finish(node: &Node, path: Path<'_>, is_logical: bool) -> Result<(), String> {
-    if is_logical {
-        if node.default.is_some() {
-            return Err(format!("{}: no default may stand here", Place(path)));
-        }
-        return Ok(());
-    }
-    if node.types.is_empty() && !node.preserves_unknown {
-        return Err(format!("{}: type is missing", Place(path)));
-    }
-    if !node.properties.is_empty() && !matches!(node.additional, Additional::Absent) {
-        return Err(format!(
-            "{}: properties and additionalProperties exclude each other",
-            Place(path)
-        ));
-    }
-    if node.types == [Type::Array] && node.items.is_none() {
-        return Err(format!("{}: items are missing", Place(path)));
-    }
-    if let Some(default) = &node.default {
-        let mut value = default.clone();
-        super::prune::default_value(node, &mut value);
-        if let Some(error) = validate::check_default(node, &value).first() {
-            return Err(format!(
-                "{}: the default is not valid: {}",
-                Place(path),
-                error.message
-            ));
-        }
-    }
-    Ok(())
+fn enumeration(values: &[Value]) -> Option<Enumeration> {
+    let texts = values.iter().filter_map(Value::as_str).map(Into::into);
+    (!values.is_empty()).then(|| Enumeration {
+        values: values.to_vec(),
+        texts: texts.collect(),
+    })
 }
 
-fn bounds(map: &Map<String, Value>, path: Path<'_>, node: &mut Node) -> Result<(), String> {
-    for (keyword, exclusive, slot) in [
-        ("minimum", "exclusiveMinimum", &mut node.minimum),
-        ("maximum", "exclusiveMaximum", &mut node.maximum),
-    ] {
-        let wrong = |wanted: &str| format!("{}: {exclusive} must be {wanted}", Place(path));
-        let is_exclusive = match map.get(exclusive) {
-            None | Some(Value::Null) => false,
-            Some(value) => flag(value, &wrong)?,
-        };
-        if let Some(value) = map.get(keyword).filter(|it| !it.is_null()) {
-            let wrong = |wanted: &str| format!("{}: {keyword} must be {wanted}", Place(path));
-            *slot = Some(Bound {
-                limit: number(value, &wrong)?,
-                is_exclusive,
-            });
-        }
+impl Checks {
+    fn says_something(&self) -> bool {
+        !self.required.is_empty()
+            || self.enumeration.is_some()
+            || self.number.is_some()
+            || [
+                self.min_length,
+                self.max_length,
+                self.min_items,
+                self.max_items,
+                self.min_properties,
+                self.max_properties,
+            ]
+            .iter()
+            .any(Option::is_some)
+            || self.pattern.is_some()
+            || self.format.is_some()
+            || self.has_alternatives()
     }
-    Ok(())
-}
 
-fn list_type(map: &Map<String, Value>, path: Path<'_>) -> Result<ListType, String> {
-    let keys = match map.get("x-kubernetes-list-map-keys") {
-        None | Some(Value::Null) => Vec::new(),
-        Some(value) => texts(value, &|wanted| {
-            format!(
-                "{}: x-kubernetes-list-map-keys must be {wanted}",
-                Place(path)
-            )
-        })?,
-    };
-    match map.get("x-kubernetes-list-type").and_then(Value::as_str) {
-        Some("set") => Ok(ListType::Set),
-        Some("map") if keys.is_empty() => Err(format!(
-            "{}: x-kubernetes-list-type map needs x-kubernetes-list-map-keys",
-            Place(path)
-        )),
-        Some("map") => Ok(ListType::Map(keys)),
-        Some("atomic") | None => Ok(ListType::Atomic),
-        Some(_) => Err(format!(
-            "{}: x-kubernetes-list-type must be atomic, set or map",
-            Place(path)
-        )),
+    pub(super) fn has_alternatives(&self) -> bool {
+        !self.all_of.is_empty()
+            || !self.any_of.is_empty()
+            || !self.one_of.is_empty()
+            || self.not.is_some()
     }
 }
 
-fn flag(value: &Value, wrong: &dyn Fn(&str) -> String) -> Result<bool, String> {
-    value.as_bool().ok_or_else(|| wrong("true or false"))
-}
-
-fn number(value: &Value, wrong: &dyn Fn(&str) -> String) -> Result<f64, String> {
-    value.as_f64().ok_or_else(|| wrong("a number"))
-}
-
-fn count(value: &Value, wrong: &dyn Fn(&str) -> String) -> Result<u64, String> {
-    value
-        .as_u64()
-        .ok_or_else(|| wrong("a whole number of at least 0"))
-}
-
-fn texts(value: &Value, wrong: &dyn Fn(&str) -> String) -> Result<Vec<String>, String> {
-    let list = value.as_array().ok_or_else(|| wrong("a list of texts"))?;
-    list.iter()
-        .map(|it| {
-            it.as_str()
-                .map(str::to_owned)
-                .ok_or_else(|| wrong("a list of texts"))
-        })
-        .collect()
-}
-
-/// A path in an error of the schema itself.
-struct Place<'a>(Path<'a>);
-
-impl std::fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Path::Root => f.write_str("the schema"),
-            path => write!(f, "the schema of {path}"),
-        }
-    }
+/// The document as it is published, of which a tree is made.
+pub(super) fn read(document: &Value) -> Result<Schema> {
+    let read = keywords::normalized(document)?;
+    super::structural::check(&read)?;
+    Ok(read)
 }

@@ -1,29 +1,36 @@
-//! What holds of whole lists and of embedded objects: no duplicates in sets and maps
-//! (`x-kubernetes-list-type`), a type in embedded resources.
+//! Sets and maps of `x-kubernetes-list-type`: no duplicates (apiextensions-apiserver, pkg/apiserver/schema/listtype).
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
 use super::Path;
 use super::compile::{Additional, ListType, Node};
-use crate::api::GroupVersion;
+use crate::api::go_text;
 use crate::api::status::FieldError;
 
-pub(super) fn validate(root: &Node, object: &Map<String, Value>, errors: &mut Vec<FieldError>) {
-    fields(root, object, Path::Root, errors);
+const MAX_ERRORS: usize = 1_000;
+
+pub(super) fn validate(root: &Node, object: &Map<String, Value>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if root.has_lists {
+        fields(root, object, Path::Root, &mut errors);
+    }
+    errors
 }
 
 fn walk(node: &Node, value: &Value, path: Path<'_>, errors: &mut Vec<FieldError>) {
+    if !node.has_lists || errors.len() >= MAX_ERRORS {
+        return;
+    }
     match value {
-        Value::Object(map) => {
-            if node.is_embedded {
-                embedded(map, path, errors);
-            }
-            fields(node, map, path, errors);
-        }
+        Value::Object(map) => fields(node, map, path, errors),
         Value::Array(list) => {
-            duplicates(&node.list, list, path, errors);
+            match &node.list {
+                ListType::Atomic => {}
+                ListType::Set => set(list, path, errors),
+                ListType::Map(keys) => self::map(keys, list, path, errors),
+            }
             if let Some(items) = node.items.as_deref() {
                 for (index, item) in list.iter().enumerate() {
                     walk(items, item, Path::Index(&path, index), errors);
@@ -36,52 +43,54 @@ fn walk(node: &Node, value: &Value, path: Path<'_>, errors: &mut Vec<FieldError>
 
 fn fields(node: &Node, map: &Map<String, Value>, path: Path<'_>, errors: &mut Vec<FieldError>) {
     for (key, item) in map {
-        let schema = match (node.properties.get(key), &node.additional) {
-            (Some(property), _) => property,
-            (None, Additional::Schema(schema)) => schema,
-            _ => continue,
-        };
-        walk(schema, item, Path::Field(&path, key), errors);
-    }
-}
-
-fn duplicates(list_type: &ListType, list: &[Value], path: Path<'_>, errors: &mut Vec<FieldError>) {
-    let mut seen = HashSet::new();
-    for (index, item) in list.iter().enumerate() {
-        let identity = match list_type {
-            ListType::Atomic => return,
-            ListType::Set => item.clone(),
-            ListType::Map(keys) => {
-                let Value::Object(map) = item else { continue };
-                let present = keys
-                    .iter()
-                    .filter_map(|key| Some((key.clone(), map.get(key)?.clone())));
-                Value::Object(present.collect())
-            }
-        };
-        if !seen.insert(identity.to_string()) {
-            let field = Path::Index(&path, index).to_string();
-            errors.push(FieldError::duplicate(field, &identity));
+        match (node.field(key), &node.additional) {
+            (Some(field), _) => walk(field, item, Path::Field(&path, key), errors),
+            (None, Additional::Schema(schema)) => walk(schema, item, Path::Key(&path, key), errors),
+            _ => {}
         }
     }
 }
 
-fn embedded(map: &Map<String, Value>, path: Path<'_>, errors: &mut Vec<FieldError>) {
-    for field in ["apiVersion", "kind"] {
-        let at = Path::Field(&path, field).to_string();
-        match map.get(field) {
-            None => errors.push(FieldError::required(at, "must not be empty")),
-            Some(Value::String(text)) if text.is_empty() => {
-                errors.push(FieldError::required(at, "must not be empty"));
-            }
-            Some(Value::String(text)) => {
-                if field == "apiVersion" && GroupVersion::parse(text).is_none() {
-                    let value = Value::from(text.as_str());
-                    let detail = format!("unexpected GroupVersion string: {text}");
-                    errors.push(FieldError::invalid(at, &value, &detail));
-                }
-            }
-            Some(other) => errors.push(FieldError::invalid(at, other, "must be a string")),
+fn set(list: &[Value], path: Path<'_>, errors: &mut Vec<FieldError>) {
+    for index in repeated(list.iter()) {
+        let field = Path::Index(&path, index).to_string();
+        errors.push(FieldError::duplicate(field, &list[index]));
+    }
+}
+
+fn map(keys: &[Box<str>], list: &[Value], path: Path<'_>, errors: &mut Vec<FieldError>) {
+    let is_item = |it: &Value| it.is_object() || it.is_null();
+    if let Some(index) = list.iter().position(|it| !is_item(it)) {
+        let field = Path::Index(&path, index).to_string();
+        let detail = "must be an object for an array of list-type map";
+        errors.push(FieldError::invalid(field, &list[index], detail));
+        return;
+    }
+    let key_of = |item| -> Vec<Option<&Value>> {
+        let map = Value::as_object(item);
+        keys.iter().map(|key| map?.get(&**key)).collect()
+    };
+    for index in repeated(list.iter().map(key_of)) {
+        let field = Path::Index(&path, index).to_string();
+        let present = keys.iter().filter_map(|key| {
+            let value = list[index].get(&**key)?;
+            Some((key.to_string(), value.clone()))
+        });
+        let shown = go_text::json_map(&present.collect());
+        errors.push(FieldError::duplicate_text(field, &shown));
+    }
+}
+
+/// Where values are there for the second time.
+fn repeated<T: Eq + std::hash::Hash>(values: impl Iterator<Item = T>) -> Vec<usize> {
+    let mut seen: HashMap<T, usize> = HashMap::new();
+    let mut found = Vec::new();
+    for (index, value) in values.enumerate() {
+        let times = seen.entry(value).or_default();
+        *times += 1;
+        if *times == 2 && found.len() < MAX_ERRORS {
+            found.push(index);
         }
     }
+    found
 }

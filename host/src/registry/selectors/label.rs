@@ -1,7 +1,10 @@
 //! Label selectors: a lexer and a parser in the steps of k8s.io/apimachinery, pkg/labels, so that each mistake
 //! gets the text that clients know.
 
+use std::fmt;
+
 use super::{MAX_BYTES, MAX_REQUIREMENTS, too_large};
+use crate::api::quote;
 use crate::api::status::{self, Result};
 use crate::registry::object_meta::names::{label_value_errors, qualified_name_errors};
 
@@ -58,6 +61,25 @@ impl LabelSelector {
             let found = labels.binary_search_by(|(key, _)| key.cmp(&it.key));
             it.test.holds(found.ok().map(|at| &*labels[at].1))
         })
+    }
+}
+
+impl fmt::Display for LabelSelector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, Requirement { key, test }) in self.requirements.iter().enumerate() {
+            if at > 0 {
+                f.write_str(",")?;
+            }
+            match test {
+                Test::Exists => write!(f, "{key}"),
+                Test::DoesNotExist => write!(f, "!{key}"),
+                Test::In(values) => write!(f, "{key} in ({})", values.join(",")),
+                Test::NotIn(values) => write!(f, "{key} notin ({})", values.join(",")),
+                Test::GreaterThan(limit) => write!(f, "{key}>{limit}"),
+                Test::LessThan(limit) => write!(f, "{key}<{limit}"),
+            }?;
+        }
+        Ok(())
     }
 }
 
@@ -121,14 +143,13 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// Ends with [`Token::End`]. A NUL ends the text, as upstream.
+/// Ends with [`Token::End`]. A NUL ends a token, and the text where a token would begin, as upstream.
 fn lex(text: &str) -> Vec<(Token, String)> {
-    let text = text.split('\0').next().unwrap_or_default();
     let bytes = text.as_bytes();
     let mut tokens = Vec::new();
     let mut at = 0;
-    while at < bytes.len() {
-        let start = at;
+    while at < bytes.len() && bytes[at] != 0 {
+        let (start, known) = (at, tokens.len());
         if is_space(bytes[at]) {
             at += 1;
         } else if is_special(bytes[at]) {
@@ -155,13 +176,16 @@ fn lex(text: &str) -> Vec<(Token, String)> {
                 }
             }
         } else {
-            while at < bytes.len() && !is_special(bytes[at]) && !is_space(bytes[at]) {
+            let is_end = |it: u8| it == 0 || is_special(it) || is_space(it);
+            while at < bytes.len() && !is_end(bytes[at]) {
                 at += 1;
             }
             let literal = &text[start..at];
             let token = keyword(literal).unwrap_or(Token::Identifier);
             tokens.push((token, literal.to_owned()));
         }
+        let is_token = tokens.len() > known;
+        at += usize::from(is_token && bytes.get(at) == Some(&0));
     }
     tokens.push((Token::End, String::new()));
     tokens
@@ -237,7 +261,8 @@ impl Parser {
         let errors = qualified_name_errors(&key);
         if !errors.is_empty() {
             return Err(format!(
-                "<nil>: Invalid value: {key:?}: {}",
+                "<nil>: Invalid value: {}: {}",
+                quote(&key),
                 errors.join("; ")
             ));
         }
@@ -347,8 +372,8 @@ fn test(operator: Token, key: &str, values: Vec<Box<str>>) -> Result<Test, Strin
         match values[0].parse() {
             Ok(parsed) => number = parsed,
             Err(_) => errors.push(format!(
-                "values[0]: Invalid value: {:?}: for 'Gt', 'Lt' operators, the value must be an integer",
-                values[0]
+                "values[0]: Invalid value: {}: for 'Gt', 'Lt' operators, the value must be an integer",
+                quote(&values[0])
             )),
         }
     }
@@ -356,7 +381,8 @@ fn test(operator: Token, key: &str, values: Vec<Box<str>>) -> Result<Test, Strin
         let found = label_value_errors(value);
         if !found.is_empty() {
             errors.push(format!(
-                "values[{index}][{key}]: Invalid value: {value:?}: {}",
+                "values[{index}][{key}]: Invalid value: {}: {}",
+                quote(value),
                 found.join("; ")
             ));
         }
@@ -379,6 +405,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
     use expect_test::{Expect, expect};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -520,6 +547,29 @@ mod tests {
             }
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             let _ = LabelSelector::parse(&text);
+        }
+    }
+
+    #[test]
+    fn a_nul_ends_a_token() {
+        check_error(
+            "a\0b",
+            expect![
+                "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"
+            ],
+        );
+        assert!(matches("a=1\0\0,b"));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics_and_shows_what_it_has_read(
+            text in r"([a-c]{0,2}(/[a-c])?( in | notin |=|==|!=|>|<|!)?\(?[a-c1-9]{0,2},?\)?,?){0,4}|[ab=!(),<> \x00é]{0,16}|\PC{0,24}",
+        ) {
+            if let Ok(selector) = LabelSelector::parse(&text) {
+                let shown = selector.to_string();
+                prop_assert_eq!(LabelSelector::parse(&shown).unwrap(), selector, "{}", shown);
+            }
         }
     }
 }

@@ -132,7 +132,7 @@ impl Store {
         base: &Object,
         warnings: &mut Vec<String>,
     ) -> Result<Object> {
-        let mut patched = patch.apply(base)?;
+        let mut patched = patch.apply(base, form.schema.patch_meta())?;
         object_model::check_patched_type(form, base, &patched)?;
         let rejected = |patched: &Object, why: &str| {
             let value = Value::from(String::from_utf8_lossy(&patched.to_vec()).into_owned());
@@ -140,8 +140,12 @@ impl Store {
         };
         let mut unknown =
             object_meta::decode(&mut patched.0).map_err(|why| rejected(&patched, &why))?;
-        unknown.extend(form.schema.prune(&mut patched.0));
-        form.schema.default(&mut patched.0);
+        let decoded = form.schema.decode(&mut patched.0);
+        unknown.extend(
+            decoded.map_err(|error| {
+                rejected(&patched, &format!("{}: {}", error.field, error.message))
+            })?,
+        );
         if form.object_model == ObjectModel::Typed
             && let Some(error) = form.schema.type_error(&patched.0)
         {

@@ -11,15 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Store;
-use crate::api::RequestContext;
 use crate::api::status::{self, Cause, Result};
+use crate::api::{RequestContext, quote};
 use crate::registry::selectors::{FieldSelector, LabelSelector};
 use crate::storage::continue_token::ContinueToken;
 use crate::storage::watch_cache::{CachedObject, Snapshot};
 use crate::storage::{Key, Revision, Scope};
 
 pub use versions::ObjectAt;
-pub use watching::{Change, ChangeKind, Step, Watch, WatchRefused};
+pub use watching::{Change, ChangeKind, Step, Watch, WatchRefused, too_old};
 
 /// How long a read waits for a revision that is not there yet (C1).
 const FUTURE_REVISION_WAIT: Duration = Duration::from_secs(3);
@@ -83,7 +83,8 @@ pub struct ListOptions {
     /// 0: no limit.
     pub limit: usize,
     pub continue_token: String,
-    /// Watches only.
+    /// Watches only. `None` is the old way: the state comes first where `resource_version` is none or 0, and
+    /// nothing tells its end.
     pub send_initial_events: Option<bool>,
     pub allow_watch_bookmarks: bool,
 }
@@ -130,37 +131,38 @@ impl Store {
     /// not come.
     pub async fn list(&self, context: &RequestContext, options: &ListOptions) -> Result<List> {
         let selection = &options.selection;
+        // Whatever is there answers at once, so pages of it would be worth nothing.
+        let limit = match options.resource_version.as_str() {
+            "0" => 0,
+            _ => options.limit,
+        };
         if !options.continue_token.is_empty() {
             let (snapshot, start) = self.continued(context, options).await?;
-            return Ok(page(self, &snapshot, &start, options.limit, selection));
+            return Ok(page(self, &snapshot, &start, limit, selection));
         }
-        let (snapshot, limit) = match options.resource_version.as_str() {
+        let snapshot = match options.resource_version.as_str() {
             "" => {
                 self.refresh(context, selection).await?;
-                (self.cache.snapshot(), options.limit)
-            }
-            // Whatever is there answers at once, so pages of it would be worth nothing.
-            "0" => {
-                self.check_loaded()?;
-                (self.cache.snapshot(), 0)
+                self.cache.snapshot()
             }
             version => {
                 let revision = parse_version(version)
                     .map_err(|it| status::bad_request(format!("invalid resource version: {it}")))?;
                 self.wait_for(revision).await?;
-                // A limit without a match means exactly this revision: so old clients ask for pages.
-                let is_exact = match options.version_match {
-                    Some(version_match) => version_match == VersionMatch::Exact,
-                    None => options.limit > 0,
-                };
-                let snapshot = if is_exact {
+                // A limit without a match means exactly this revision: so old clients ask for pages. One
+                // object has no pages.
+                let is_exact = revision > Revision(0)
+                    && match options.version_match {
+                        Some(version_match) => version_match == VersionMatch::Exact,
+                        None => options.limit > 0 && selection.only_key(self).is_none(),
+                    };
+                if is_exact {
                     self.cache.snapshot_at(revision).map_err(|_| {
                         status::expired("The resourceVersion for the provided list is too old.")
                     })?
                 } else {
                     self.cache.snapshot()
-                };
-                (snapshot, options.limit)
+                }
             }
         };
         Ok(page(self, &snapshot, "", limit, selection))
@@ -306,8 +308,9 @@ fn parse_version(text: &str) -> Result<Revision, String> {
             } else {
                 "invalid syntax"
             };
+            let text = quote(text);
             Err(format!(
-                "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: {why}"
+                "resourceVersion: Invalid value: {text}: strconv.ParseUint: parsing {text}: {why}"
             ))
         }
     }

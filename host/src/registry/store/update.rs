@@ -11,8 +11,8 @@ use super::{DeleteOptions, Deleted, Store, WriteTarget, Written};
 use crate::api::status::{self, FieldError, Result};
 use crate::api::{Object, RequestContext};
 use crate::registry::definition::ObjectModel;
+use crate::registry::object_meta;
 use crate::registry::strategy::{Operation, Target, WriteHooks};
-use crate::registry::{object_meta, scale};
 use crate::storage::watch_cache::CachedObject;
 use crate::storage::{Expected, StorageError, Write};
 
@@ -200,7 +200,8 @@ impl Store {
         }
         match change {
             Change::Patch { patch, .. } if patch.touches_only_ownership() => {
-                let mut patched = patch.apply(old)?;
+                let meta = self.definition.storage_version().schema.patch_meta();
+                let mut patched = patch.apply(old, meta)?;
                 self.check_patched(target, old, &mut patched)?;
                 Ok(Some(patched))
             }
@@ -390,10 +391,16 @@ impl Store {
             ObjectModel::Custom => self.requested(target.version),
         };
         let viewed = self.shown(context, new.clone(), &version.name).await?;
-        let mut of_schema = version.schema.validate(&viewed.0);
-        if let Some(scale) = &version.scale {
-            of_schema.extend(scale::validate(&viewed.0, scale));
-        }
+        let before = match old {
+            Some(old) => Some(self.shown(context, old.clone(), &version.name).await?),
+            None => None,
+        };
+        let of_schema = version.validate(
+            self.definition.object_model,
+            &viewed.0,
+            before.as_ref().map(|it| &it.0),
+            hook_target.subresource.as_deref(),
+        );
         let (mut first, last) = match self.definition.object_model {
             ObjectModel::Typed => (of_schema, errors),
             ObjectModel::Custom => ([errors, of_schema].concat(), Vec::new()),

@@ -1,10 +1,20 @@
-//! kubectl's JSONPath, as far as columns use it: fields, indexes, wildcards, filters.
+//! kubectl's JSONPath (k8s.io/client-go, util/jsonpath): fields, indexes, slices, wildcards, unions, filters,
+//! recursive descent.
+//!
+//! A path has at most 4 KiB, and may come across at most 10,000 values. Where upstream's order is that of a Go map,
+//! it is the order of names here.
+
+mod parse;
+
+use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
 const MAX_BYTES: usize = 4 * 1024;
+const MAX_VALUES: usize = 10_000;
 
-/// `.a.b`, `['a']`, `[0]`, `[-1]`, `[*]`, `[?(@.type=="Ready")]`; a dot in a name is written `\.`.
+/// `.a.b`, `['a']`, `[0]`, `[-1]`, `[1:3]`, `[*]`, `[0,2]`, `..a`, `[?(@.type=="Ready")]`; a dot in a name is
+/// written `\.`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct JsonPath {
     steps: Vec<Step>,
@@ -13,13 +23,26 @@ pub(super) struct JsonPath {
 #[derive(Debug, Clone, PartialEq)]
 enum Step {
     Field(String),
-    Index(i64),
+    Slice(Slice),
     All,
+    Descend,
+    Union(Vec<Vec<Step>>),
     Filter {
-        path: Vec<Step>,
+        left: Vec<Step>,
         /// `None`: the path must find something.
-        test: Option<(Operator, Value)>,
+        test: Option<(Operator, Vec<Step>)>,
     },
+    Literal(Value),
+}
+
+/// `[from:to:step]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Slice {
+    from: Option<i64>,
+    to: Option<i64>,
+    step: Option<i64>,
+    /// `[from]`: there is no end to it.
+    is_index: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,321 +55,253 @@ enum Operator {
     GreaterOrEqual,
 }
 
+/// Something in the object, the object itself, or a literal of the path.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Found<'a> {
+    Map(&'a Map<String, Value>),
+    Value(&'a Value),
+}
+
+impl<'a> Found<'a> {
+    fn map(self) -> Option<&'a Map<String, Value>> {
+        match self {
+            Self::Map(map) => Some(map),
+            Self::Value(value) => value.as_object(),
+        }
+    }
+
+    fn value(self) -> Option<&'a Value> {
+        match self {
+            Self::Map(_) => None,
+            Self::Value(value) => Some(value),
+        }
+    }
+
+    fn is_null(self) -> bool {
+        self == Self::Value(&Value::Null)
+    }
+}
+
+/// The path goes into a value that has no such things in it, or comes across too many.
+struct Lost;
+
+type Result<T> = std::result::Result<T, Lost>;
+
 impl JsonPath {
     /// # Errors
     /// One line about what cannot be read.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> std::result::Result<Self, String> {
         if text.len() > MAX_BYTES {
             return Err(format!("it is longer than {MAX_BYTES} bytes"));
         }
         if text.trim().is_empty() {
             return Err("it is empty".into());
         }
-        let text = text.strip_prefix('$').unwrap_or(text);
-        let steps = steps(text, true)?;
+        let steps = parse::steps(text)?;
         Ok(Self { steps })
     }
 
     /// The first value that it finds.
-    pub(super) fn first<'a>(&self, object: &'a Map<String, Value>) -> Option<&'a Value> {
-        match self.steps.split_first()? {
-            (Step::Field(name), rest) => first(object.get(name)?, rest),
-            (Step::All, rest) => object.values().find_map(|it| first(it, rest)),
-            (Step::Index(_) | Step::Filter { .. }, _) => None,
+    pub(super) fn first<'a>(&'a self, object: &'a Map<String, Value>) -> Option<Found<'a>> {
+        // Most paths are names, one behind the other.
+        if let Some(found) = self.plain(object) {
+            return found;
         }
+        let mut search = Search { left: MAX_VALUES };
+        let found = search.walk(vec![Found::Map(object)], &self.steps);
+        found.ok()?.into_iter().next()
     }
-}
 
-fn first<'a>(value: &'a Value, steps: &[Step]) -> Option<&'a Value> {
-    let Some((step, rest)) = steps.split_first() else {
-        return Some(value);
-    };
-    match (step, value) {
-        (Step::Field(name), Value::Object(map)) => first(map.get(name)?, rest),
-        (Step::Index(index), Value::Array(list)) => {
-            let at = if *index < 0 {
-                list.len()
-                    .checked_sub(usize::try_from(index.unsigned_abs()).ok()?)?
-            } else {
-                usize::try_from(*index).ok()?
+    fn plain<'a>(&'a self, object: &'a Map<String, Value>) -> Option<Option<Found<'a>>> {
+        let mut here = Found::Map(object);
+        for step in &self.steps {
+            let Step::Field(name) = step else {
+                return None;
             };
-            first(list.get(at)?, rest)
-        }
-        (Step::All, Value::Array(list)) => list.iter().find_map(|it| first(it, rest)),
-        (Step::All, Value::Object(map)) => map.values().find_map(|it| first(it, rest)),
-        (Step::Filter { path, test }, Value::Array(list)) => list
-            .iter()
-            .filter(|it| holds(it, path, test.as_ref()))
-            .find_map(|it| first(it, rest)),
-        _ => None,
-    }
-}
-
-fn holds(item: &Value, path: &[Step], test: Option<&(Operator, Value)>) -> bool {
-    let Some(found) = first(item, path) else {
-        return false;
-    };
-    let Some((operator, wanted)) = test else {
-        return true;
-    };
-    let order = match (found, wanted) {
-        (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
-        (Value::Number(a), Value::Number(b)) => match (a.as_f64(), b.as_f64()) {
-            (Some(a), Some(b)) => a.partial_cmp(&b),
-            _ => None,
-        },
-        (Value::Bool(a), Value::Bool(b)) => Some(a.cmp(b)),
-        _ => None,
-    };
-    let Some(order) = order else { return false };
-    match operator {
-        Operator::Equal => order.is_eq(),
-        Operator::NotEqual => order.is_ne(),
-        Operator::Less => order.is_lt(),
-        Operator::LessOrEqual => order.is_le(),
-        Operator::Greater => order.is_gt(),
-        Operator::GreaterOrEqual => order.is_ge(),
-    }
-}
-
-/// Filters do not nest: within one `allows_filters` is false.
-fn steps(text: &str, allows_filters: bool) -> Result<Vec<Step>, String> {
-    let mut steps = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        if let Some(after) = rest.strip_prefix('[') {
-            let end = closing(after)?;
-            steps.push(bracket(after[..end].trim(), allows_filters)?);
-            rest = &after[end + 1..];
-            continue;
-        }
-        if rest.starts_with("..") {
-            return Err("recursive descent (..) is not supported".into());
-        }
-        // The leading dot of the first field may be missing, as in kubectl.
-        let after = match rest.strip_prefix('.') {
-            Some(after) => after,
-            None if steps.is_empty() => rest,
-            None => return Err(format!("a dot is missing before {rest:?}")),
-        };
-        if after.starts_with('[') {
-            rest = after;
-            continue;
-        }
-        let (name, remaining) = field(after);
-        if name.is_empty() {
-            return Err("a name is missing behind a dot".into());
-        }
-        steps.push(if name == "*" {
-            Step::All
-        } else {
-            Step::Field(name)
-        });
-        rest = remaining;
-    }
-    Ok(steps)
-}
-
-/// Up to the next unescaped dot or bracket.
-fn field(text: &str) -> (String, &str) {
-    let mut name = String::new();
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match character {
-            '\\' => name.extend(characters.next().map(|(_, escaped)| escaped)),
-            '.' | '[' => return (name, &text[at..]),
-            other => name.push(other),
-        }
-    }
-    (name, "")
-}
-
-/// Where the bracket closes; those within quotes and parentheses do not count.
-fn closing(text: &str) -> Result<usize, String> {
-    let (mut quote, mut depth) = (None, 0_usize);
-    let mut characters = text.char_indices();
-    while let Some((at, character)) = characters.next() {
-        match (quote, character) {
-            (Some(_), '\\') => {
-                characters.next();
+            match here.map().and_then(|it| it.get(name)) {
+                Some(value) => here = Found::Value(value),
+                None => return Some(None),
             }
-            (Some(open), other) if open == other => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => quote = Some(character),
-            (None, '[' | '(') => depth += 1,
-            (None, ')') => depth = depth.saturating_sub(1),
-            (None, ']') if depth == 0 => return Ok(at),
-            (None, ']') => depth -= 1,
-            (None, _) => {}
         }
+        Some(Some(here))
     }
-    Err("a bracket is not closed".into())
 }
 
-fn bracket(inner: &str, allows_filters: bool) -> Result<Step, String> {
-    if inner == "*" {
-        return Ok(Step::All);
-    }
-    if let Ok(index) = inner.parse() {
-        return Ok(Step::Index(index));
-    }
-    if let Some(name) = quoted(inner) {
-        return Ok(Step::Field(name));
-    }
-    if let Some(filter) = inner.strip_prefix("?(").and_then(|it| it.strip_suffix(')'))
-        && allows_filters
-    {
-        return self::filter(filter.trim());
-    }
-    Err(format!("[{inner}] is not supported"))
+struct Search {
+    /// How many more values it may come across.
+    left: usize,
 }
 
-fn quoted(text: &str) -> Option<String> {
-    let quote = text.chars().next().filter(|it| matches!(it, '\'' | '"'))?;
-    let inner = text.strip_prefix(quote)?.strip_suffix(quote)?;
-    let mut out = String::with_capacity(inner.len());
-    let mut characters = inner.chars();
-    while let Some(character) = characters.next() {
-        if character == quote {
-            return None;
+impl Search {
+    fn walk<'a>(&mut self, from: Vec<Found<'a>>, steps: &'a [Step]) -> Result<Vec<Found<'a>>> {
+        let mut here = from;
+        for step in steps {
+            here = self.step(&here, step)?;
+            self.spend(here.len())?;
         }
-        out.push(if character == '\\' {
-            characters.next()?
+        Ok(here)
+    }
+
+    fn spend(&mut self, count: usize) -> Result<()> {
+        self.left = self.left.checked_sub(count.max(1)).ok_or(Lost)?;
+        Ok(())
+    }
+
+    fn step<'a>(&mut self, from: &[Found<'a>], step: &'a Step) -> Result<Vec<Found<'a>>> {
+        let mut found = Vec::new();
+        match step {
+            Step::Field(name) => {
+                let fields = from.iter().filter_map(|it| it.map()?.get(name));
+                found.extend(fields.map(Found::Value));
+            }
+            Step::All => from.iter().for_each(|it| push_all(*it, &mut found)),
+            Step::Descend => {
+                for value in from {
+                    self.descend(*value, &mut found)?;
+                }
+            }
+            Step::Slice(slice) => {
+                for value in from.iter().filter(|it| !it.is_null()) {
+                    let list = value.value().and_then(Value::as_array).ok_or(Lost)?;
+                    slice.take(list, &mut found)?;
+                }
+            }
+            Step::Union(parts) => {
+                for part in parts {
+                    found.extend(self.walk(from.to_vec(), part)?);
+                }
+            }
+            Step::Filter { left, test } => {
+                for value in from {
+                    let list = value.value().and_then(Value::as_array).ok_or(Lost)?;
+                    for item in list.iter().map(Found::Value) {
+                        self.spend(1)?;
+                        if self.holds(item, left, test.as_ref())? {
+                            found.push(item);
+                        }
+                    }
+                }
+            }
+            // A text is there even if nothing was found before it.
+            Step::Literal(value @ Value::String(_)) => found.push(Found::Value(value)),
+            Step::Literal(value) => found.extend(from.iter().map(|_| Found::Value(value))),
+        }
+        Ok(found)
+    }
+
+    /// The value, and everything below it that has something in it.
+    fn descend<'a>(&mut self, value: Found<'a>, found: &mut Vec<Found<'a>>) -> Result<()> {
+        let mut inner = Vec::new();
+        push_all(value, &mut inner);
+        if inner.is_empty() {
+            return Ok(());
+        }
+        self.spend(inner.len())?;
+        found.push(value);
+        inner.into_iter().try_for_each(|it| self.descend(it, found))
+    }
+
+    fn holds<'a>(
+        &mut self,
+        item: Found<'a>,
+        left: &'a [Step],
+        test: Option<&'a (Operator, Vec<Step>)>,
+    ) -> Result<bool> {
+        let lefts = self.walk(vec![item], left);
+        let Some((operator, right)) = test else {
+            return Ok(lefts.is_ok_and(|it| !it.is_empty()));
+        };
+        let Some(left) = single(lefts?)? else {
+            return Ok(false);
+        };
+        let Some(right) = single(self.walk(vec![item], right)?)? else {
+            return Ok(false);
+        };
+        operator.holds(left, right)
+    }
+}
+
+fn push_all<'a>(value: Found<'a>, found: &mut Vec<Found<'a>>) {
+    if let Some(map) = value.map() {
+        found.extend(map.values().map(Found::Value));
+    } else if let Some(Value::Array(list)) = value.value() {
+        found.extend(list.iter().map(Found::Value));
+    }
+}
+
+/// One value at most can be compared.
+fn single(found: Vec<Found<'_>>) -> Result<Option<Found<'_>>> {
+    match found.len() {
+        0 | 1 => Ok(found.into_iter().next()),
+        _ => Err(Lost),
+    }
+}
+
+impl Slice {
+    fn take<'a>(self, list: &'a [Value], found: &mut Vec<Found<'a>>) -> Result<()> {
+        let length = i64::try_from(list.len()).unwrap_or(i64::MAX);
+        let from_end = |at: i64| if at < 0 { at + length } else { at };
+        let from = from_end(self.from.unwrap_or(0));
+        let to = if self.is_index {
+            // Behind the last one is the end, not the beginning.
+            let behind = self.from.unwrap_or(0) + 1;
+            if behind <= 0 { behind + length } else { behind }
         } else {
-            character
-        });
+            self.to.map_or(length, from_end)
+        };
+        if from == to {
+            return Ok(());
+        }
+        if !(0..length).contains(&from) || !(0..=length).contains(&to) || from > to {
+            return Err(Lost);
+        }
+        let step = match self.step {
+            None => 1,
+            Some(step) => usize::try_from(step)
+                .ok()
+                .filter(|it| *it > 0)
+                .ok_or(Lost)?,
+        };
+        let (from, to) = (usize::try_from(from), usize::try_from(to));
+        let (Ok(from), Ok(to)) = (from, to) else {
+            return Err(Lost);
+        };
+        let items = list.get(from..to).unwrap_or_default();
+        found.extend(items.iter().step_by(step).map(Found::Value));
+        Ok(())
     }
-    Some(out)
 }
 
-fn filter(text: &str) -> Result<Step, String> {
-    let Some(path) = text.strip_prefix('@') else {
-        return Err(format!("the filter {text:?} does not begin with @"));
-    };
-    let operators = [
-        ("==", Operator::Equal),
-        ("!=", Operator::NotEqual),
-        ("<=", Operator::LessOrEqual),
-        (">=", Operator::GreaterOrEqual),
-        ("<", Operator::Less),
-        (">", Operator::Greater),
-    ];
-    let found = path.char_indices().find_map(|(at, _)| {
-        let operator = operators
-            .iter()
-            .find(|(sign, _)| path[at..].starts_with(sign));
-        operator.map(|(sign, operator)| (at, sign.len(), *operator))
-    });
-    let Some((at, length, operator)) = found else {
-        return Ok(Step::Filter {
-            path: steps(path.trim(), false)?,
-            test: None,
-        });
-    };
-    let literal = path[at + length..].trim();
-    let value = match quoted(literal) {
-        Some(text) => Value::from(text),
-        None => serde_json::from_str(literal)
-            .ok()
-            .filter(|it: &Value| it.is_number() || it.is_boolean())
-            .ok_or_else(|| format!("{literal:?} is no text, number or boolean"))?,
-    };
-    Ok(Step::Filter {
-        path: steps(path[..at].trim(), false)?,
-        test: Some((operator, value)),
-    })
+impl Operator {
+    fn holds(self, left: Found<'_>, right: Found<'_>) -> Result<bool> {
+        let (Some(left), Some(right)) = (left.value(), right.value()) else {
+            return Err(Lost);
+        };
+        let order = match (left, right) {
+            (Value::String(a), Value::String(b)) => Some(a.cmp(b)),
+            (Value::Number(a), Value::Number(b)) => match (a.as_i64(), b.as_i64()) {
+                (Some(a), Some(b)) => Some(a.cmp(&b)),
+                // Whole numbers are not compared with others.
+                (None, None) => a.as_f64().partial_cmp(&b.as_f64()),
+                _ => return Err(Lost),
+            },
+            (Value::Bool(a), Value::Bool(b)) => match self {
+                Self::Equal | Self::NotEqual => Some(a.cmp(b)),
+                _ => return Err(Lost),
+            },
+            _ => return Err(Lost),
+        };
+        Ok(match (self, order) {
+            (Self::NotEqual, order) => order != Some(Ordering::Equal),
+            (_, None) => false,
+            (Self::Equal, Some(order)) => order.is_eq(),
+            (Self::Less, Some(order)) => order.is_lt(),
+            (Self::LessOrEqual, Some(order)) => order.is_le(),
+            (Self::Greater, Some(order)) => order.is_gt(),
+            (Self::GreaterOrEqual, Some(order)) => order.is_ge(),
+        })
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
-
-    use serde_json::json;
-
-    use super::*;
-
-    fn find(path: &str) -> Option<Value> {
-        let object = json!({
-            "metadata": {"annotations": {"example.com/x": "1"}},
-            "spec": {"parts": [{"name": "a", "n": 1}, {"name": "b", "n": 2}], "empty": []},
-            "status": {"conditions": [{"type": "Synced", "status": "False"}, {"type": "Ready", "status": "True"}]},
-        });
-        let path = JsonPath::parse(path).unwrap();
-        path.first(object.as_object().unwrap()).cloned()
-    }
-
-    #[test]
-    fn finds_the_first_value() {
-        for (path, found) in [
-            (".spec.parts[0].name", json!("a")),
-            ("spec.parts[-1].name", json!("b")),
-            ("$.spec.parts[*].n", json!(1)),
-            (".spec['parts'][1]['n']", json!(2)),
-            (r".metadata.annotations.example\.com/x", json!("1")),
-            (".metadata.annotations['example.com/x']", json!("1")),
-            (
-                ".status.conditions[?(@.type==\"Ready\")].status",
-                json!("True"),
-            ),
-            (
-                ".status.conditions[?(@.type == 'Ready')].status",
-                json!("True"),
-            ),
-            (
-                ".status.conditions[?(@.type!='Synced')].type",
-                json!("Ready"),
-            ),
-            (".spec.parts[?(@.n>1)].name", json!("b")),
-            (".spec.parts[?(@.n)].name", json!("a")),
-            (".spec.*[0].name", json!("a")),
-        ] {
-            assert_eq!(find(path), Some(found), "{path}");
-        }
-        for nothing in [
-            ".a",
-            ".spec.parts.name",
-            ".spec.parts[9]",
-            ".spec.parts[-3]",
-            ".spec.empty[*]",
-            ".spec.parts[?(@.zzz)]",
-            ".spec.parts[?(@.n=='1')]",
-            "[0]",
-        ] {
-            assert_eq!(find(nothing), None, "{nothing}");
-        }
-    }
-
-    #[test]
-    fn any_path_is_read_or_refused() {
-        for bad in [
-            "",
-            " ",
-            "..a",
-            ".a..b",
-            "a[",
-            "a[b]",
-            "a['b]",
-            "[?(x)]",
-            "a[0]b",
-            "a.",
-            "[?(@.x==y)]",
-            "[?(@[?(@.a)])]",
-        ] {
-            assert!(JsonPath::parse(bad).is_err(), "{bad}");
-        }
-        let words = [
-            "a", ".", "[", "]", "?(", "@", ")", "'", "\"", "*", "-1", "==", "\\", "\u{e9}", "<",
-            " ",
-        ];
-        let mut seed = 3_u64;
-        for _ in 0..50_000 {
-            let mut text = String::new();
-            for _ in 0..seed % 10 {
-                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                text.push_str(words[usize::try_from(seed >> 33).unwrap() % words.len()]);
-            }
-            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            let _ = JsonPath::parse(&text).map(|it| it.first(&Map::new()).is_some());
-        }
-    }
-}
+mod tests;

@@ -234,14 +234,19 @@ impl<'a> Scanner<'a> {
     fn escaped_string(&mut self) -> Result<String, FieldsError> {
         let mut string = String::new();
         loop {
-            match self.next_char()? {
-                '"' => return Ok(string),
-                '\\' => {
-                    let escape = self.next_char()?;
-                    self.escape(escape, &mut string)?;
-                }
-                it => string.push(it),
+            let rest = &self.text[self.at..];
+            let plain = rest.bytes().position(|it| it == b'"' || it == b'\\');
+            let Some(plain) = plain else {
+                self.at = self.text.len();
+                return Err(self.error("expect \" in the end"));
+            };
+            string.push_str(&rest[..plain]);
+            self.at += plain + 1;
+            if rest.as_bytes()[plain] == b'"' {
+                return Ok(string);
             }
+            let escape = self.next_char()?;
+            self.escape(escape, &mut string)?;
         }
     }
 
@@ -266,7 +271,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// `\uXXXX`, or two of them that are one character; halves that stand alone are replaced.
+    /// `\uhhhh`, or two of them that are one character; halves that stand alone are replaced.
     fn unicode_escape(&mut self, out: &mut String) -> Result<(), FieldsError> {
         let first = self.code_unit()?;
         if let Some(it) = char::from_u32(first) {

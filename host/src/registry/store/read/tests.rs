@@ -122,8 +122,9 @@ async fn selects_by_namespace_name_and_labels() {
         selectable: &[],
     };
     let mut by_field = select("", "", "");
-    by_field.selection.fields =
-        FieldSelector::parse("metadata.namespace!=n", fields).expect("a selector");
+    by_field.selection.fields = FieldSelector::parse("metadata.namespace!=n")
+        .and_then(|terms| FieldSelector::of(terms, fields))
+        .expect("a selector");
     it.check(it.list(by_field).await, expect!["a@4 of 4"]);
 }
 
@@ -302,8 +303,13 @@ async fn watches_begin_where_they_are_asked_to() {
     let it = Fixture::new().await;
     let first = it.put("n/a", "red").await.to_string();
     it.put("n/b", "red").await;
-    let mut state = it.watch(at("", None, 0)).await;
-    let mut any = it.watch(at("0", None, 0)).await;
+    let from_state = |version, send_initial_events| ListOptions {
+        send_initial_events,
+        ..at(version, None, 0)
+    };
+    let mut state = it.watch(from_state("", Some(true))).await;
+    let mut any = it.watch(from_state("0", Some(true))).await;
+    let mut old = it.watch(from_state("0", None)).await;
     let without = ListOptions {
         send_initial_events: Some(false),
         ..at("", Some(VersionMatch::NotOlderThan), 0)
@@ -311,16 +317,17 @@ async fn watches_begin_where_they_are_asked_to() {
     let mut now = it.watch(without).await;
     let mut after = it.watch(at(&first, None, 0)).await;
     let mut future = it.watch(at("4", None, 0)).await;
-    let from_state = expect!["Added a@2 red; Added b@3 red; end of 3; "];
-    from_state.assert_eq(&seen(&mut state).await);
-    from_state.assert_eq(&seen(&mut any).await);
+    let initial = expect!["Added a@2 red; Added b@3 red; end of 3; "];
+    initial.assert_eq(&seen(&mut state).await);
+    initial.assert_eq(&seen(&mut any).await);
+    expect!["Added a@2 red; Added b@3 red; "].assert_eq(&seen(&mut old).await);
     expect![""].assert_eq(&seen(&mut now).await);
     expect!["Added b@3 red; "].assert_eq(&seen(&mut after).await);
 
     it.delete("n/a").await;
     it.put("n/b", "blue").await;
     let changes = expect!["Deleted a@4 red; Modified b@5 blue; "];
-    for watch in [&mut state, &mut any, &mut now, &mut after] {
+    for watch in [&mut state, &mut any, &mut old, &mut now, &mut after] {
         changes.assert_eq(&seen(watch).await);
         assert_eq!(watch.revision(), Some(Revision(5)));
     }
@@ -352,12 +359,48 @@ async fn refuses_to_watch_from_before_what_is_known() {
     let it = Fixture::unloaded(ObjectModel::Custom);
     it.cache.load(vec![], vec![], Revision(10), Revision(10));
     let refused = it.store.watch(&it.context, &at("3", None, 0)).await;
-    let Err(WatchRefused::Expired { requested, oldest }) = refused else {
+    let Err(WatchRefused::InStream(status)) = refused else {
         panic!("watched");
     };
-    assert_eq!((requested, oldest), (Revision(3), Revision(10)));
+    assert_eq!((status.code, &*status.reason), (410, "Expired"));
+    assert_eq!(status.message, "too old resource version: 3 (10)");
     let mut watch = it.watch(at("10", None, 0)).await;
     expect![""].assert_eq(&seen(&mut watch).await);
+}
+
+/// An informer that is ahead of this server is told so in the stream, and comes again.
+#[tokio::test(start_paused = true)]
+async fn a_watch_of_a_state_that_does_not_come_ends_with_an_event() {
+    let it = Fixture::new().await;
+    it.put("n/a", "red").await;
+    let options = ListOptions {
+        send_initial_events: Some(true),
+        ..at("1000", Some(VersionMatch::NotOlderThan), 0)
+    };
+    let refused = it.store.watch(&it.context, &options).await;
+    let Err(WatchRefused::InStream(status)) = refused else {
+        panic!("watched");
+    };
+    assert_eq!((status.code, &*status.reason), (504, "Timeout"));
+    assert_eq!(
+        status.message,
+        "Timeout: Too large resource version: 1000, current: 2"
+    );
+}
+
+#[tokio::test]
+async fn a_watch_of_one_object_sees_no_other() {
+    let it = Fixture::new().await;
+    for name in ["n/a", "n/ab", "m/a"] {
+        it.put(name, "red").await;
+    }
+    let mut options = at("0", None, 0);
+    options.selection.namespace = "n".into();
+    options.selection.name = "a".into();
+    let mut watch = it.watch(options).await;
+    it.put("n/ab", "blue").await;
+    it.put("n/a", "blue").await;
+    expect!["Added a@2 red; Modified a@6 blue; "].assert_eq(&seen(&mut watch).await);
 }
 
 #[tokio::test]

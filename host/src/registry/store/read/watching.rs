@@ -46,11 +46,8 @@ pub enum Step {
 pub enum WatchRefused {
     /// The answer instead.
     Status(Box<Status>),
-    /// The changes after `requested` are no longer known: told in the stream, as upstream does.
-    Expired {
-        requested: Revision,
-        oldest: Revision,
-    },
+    /// All there is to say in the stream of a watch that has been granted, as upstream does.
+    InStream(Box<Status>),
 }
 
 impl From<Box<Status>> for WatchRefused {
@@ -71,6 +68,8 @@ struct Initial {
     prefix: String,
     /// The first key that was not looked at yet.
     next: Key,
+    /// Whether the watcher has asked for the state, and thus waits for its end.
+    tells_end: bool,
 }
 
 impl Store {
@@ -84,10 +83,6 @@ impl Store {
         self.check_loaded()?;
         let selection = options.selection.clone();
         let version = options.resource_version.as_str();
-        let is_any = matches!(version, "" | "0");
-        let sends_initial = options
-            .send_initial_events
-            .unwrap_or(is_any && options.version_match.is_none());
         let revision = match version {
             "" => {
                 self.refresh(context, &selection).await?;
@@ -95,20 +90,17 @@ impl Store {
             }
             _ => parse_version(version).map_err(status::unclassified)?,
         };
-        if sends_initial {
-            self.wait_for(revision).await?;
+        let sends_initial = options.send_initial_events;
+        if sends_initial == Some(true) {
+            let waited = self.wait_for(revision).await;
+            waited.map_err(WatchRefused::InStream)?;
         }
-        if sends_initial || is_any {
+        if sends_initial == Some(true) || revision == Revision(0) {
             let (snapshot, watcher) = self.cache.watch_from_now();
-            let prefix = selection.prefix(self);
-            let initial = sends_initial.then(|| Initial {
-                snapshot,
-                next: prefix.as_str().into(),
-                prefix,
-            });
+            let initial = Initial::new(self, &selection, snapshot, options);
             return Ok(Watch {
+                initial: sends_initial.unwrap_or(true).then_some(initial),
                 selection,
-                initial,
                 watcher,
             });
         }
@@ -118,12 +110,14 @@ impl Store {
                 initial: None,
                 watcher,
             }),
-            Err(Expired { oldest }) => Err(WatchRefused::Expired {
-                requested: revision,
-                oldest,
-            }),
+            Err(Expired { oldest }) => Err(WatchRefused::InStream(too_old(revision, oldest))),
         }
     }
+}
+
+/// What ends a watch that begins, or has remained, before the first change that is known.
+pub fn too_old(requested: Revision, oldest: Revision) -> Box<Status> {
+    status::expired(format!("too old resource version: {requested} ({oldest})"))
 }
 
 impl Watch {
@@ -134,9 +128,12 @@ impl Watch {
             if let Some(changes) = changes {
                 return Ok(Step::Changes(changes));
             }
-            let revision = initial.snapshot.revision;
+            let (revision, is_told) = (initial.snapshot.revision, initial.tells_end);
             self.initial = None;
-            return Ok(Step::InitialEnd(revision));
+            return Ok(match is_told {
+                true => Step::InitialEnd(revision),
+                false => Step::Changes(Vec::new()),
+            });
         }
         let events = self.watcher.next().await?;
         let selection = &self.selection;
@@ -151,6 +148,25 @@ impl Watch {
 }
 
 impl Initial {
+    fn new(
+        store: &Store,
+        selection: &Selection,
+        snapshot: Snapshot,
+        options: &ListOptions,
+    ) -> Self {
+        // One key at most: no walk through all the others.
+        let prefix = match selection.only_key(store) {
+            Some(key) => key.to_string(),
+            None => selection.prefix(store),
+        };
+        Self {
+            snapshot,
+            next: prefix.as_str().into(),
+            prefix,
+            tells_end: options.send_initial_events == Some(true),
+        }
+    }
+
     /// The next part of the state; `None` when there is no more.
     fn changes(&mut self, selection: &Selection) -> Option<Vec<Change>> {
         let mut last = None;
