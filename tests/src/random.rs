@@ -14,14 +14,17 @@ impl Random {
         Self { state: seed }
     }
 
-    /// The seed in the environment variable `name`, else one that is new each time.
+    /// The seed in the environment variable `name`, one that is new each time where that is `new`, else `usual`.
     #[must_use]
-    pub fn seed(name: &str) -> u64 {
-        let given = std::env::var(name).ok().and_then(|it| it.parse().ok());
-        given.unwrap_or_else(|| {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            now.map_or(1, |it| u64::from(it.subsec_nanos()) ^ it.as_secs())
-        })
+    pub fn seed(name: &str, usual: u64) -> u64 {
+        match std::env::var(name) {
+            Ok(given) if given == "new" => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH);
+                now.map_or(usual, |it| u64::from(it.subsec_nanos()) ^ it.as_secs())
+            }
+            Ok(given) => given.parse().unwrap_or(usual),
+            Err(_) => usual,
+        }
     }
 
     pub fn number(&mut self) -> u64 {
