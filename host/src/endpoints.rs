@@ -196,6 +196,11 @@ impl Api {
         }
         let served = self.served.load_full();
         if !info.is_resource_request {
+            if parts.method == Method::CONNECT {
+                // A 2xx would open a tunnel, and the connection would end without its answer's body.
+                let text = "there is no tunnel through this server\n";
+                return Ok(response::text(StatusCode::METHOD_NOT_ALLOWED, text));
+            }
             return self.answer_path(&served, info, &parts.method, &parts.uri, &headers);
         }
         let context = RequestContext {

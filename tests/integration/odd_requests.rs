@@ -84,16 +84,35 @@ const LISTS: [&str; 3] = [
 /// By kind, namespace and name.
 type Stored = BTreeMap<(String, String, String), Value>;
 
+async fn start() -> Result<(DevFolders, Run)> {
+    let folders = DevFolders::new()?;
+    folders.drop_plugin(&example("wardle")?, "wardle")?;
+    std::fs::write(folders.path("plugins").join("anchors.json"), DEFINITION)?;
+    let dev = folders.start().await?;
+    let run = Run::new(dev).await?;
+    Ok((folders, run))
+}
+
+#[tokio::test]
+async fn tunnels_are_refused() -> Result<()> {
+    let (_folders, mut run) = start().await?;
+    for path in ["/healthz/ping", "/metrics", LISTS[0]] {
+        let mut odd = Odd::get(path);
+        odd.method = "CONNECT".to_owned();
+        let Outcome::Answered(answer) = run.wire.send(&odd).await? else {
+            bail!("{path}: no answer");
+        };
+        assert_eq!(answer.status, 405, "{path}");
+    }
+    run.dev.stop().await
+}
+
 #[tokio::test]
 async fn survives_odd_requests_and_stores_what_it_acknowledged() -> Result<()> {
     let seed = Random::seed("OUTRIGGER_ODD_SEED", SEED);
     let count = number("OUTRIGGER_ODD_REQUESTS", REQUESTS)?;
     eprintln!("odd requests: OUTRIGGER_ODD_SEED={seed}");
-    let folders = DevFolders::new()?;
-    folders.drop_plugin(&example("wardle")?, "wardle")?;
-    std::fs::write(folders.path("plugins").join("anchors.json"), DEFINITION)?;
-    let dev = folders.start().await?;
-    let mut run = Run::new(dev).await?;
+    let (_folders, mut run) = start().await?;
     let mut random = Random::new(seed);
     for number in 0..count {
         let odd = Odd::generate(&mut random);
@@ -149,7 +168,13 @@ impl Run {
         let outcome = sent.context("no answer in time")??;
         self.dev.process.check_running()?;
         match &outcome {
-            Outcome::Closed => *self.outcomes.entry(0).or_default() += 1,
+            Outcome::Closed => {
+                *self.outcomes.entry(0).or_default() += 1;
+                if odd.may_be_cut_off() {
+                    // Perhaps it was acknowledged, and we do not know.
+                    self.stored = list_all(&mut self.lists).await?;
+                }
+            }
             Outcome::Answered(answer) => {
                 *self.outcomes.entry(answer.status).or_default() += 1;
                 check_answer(answer).with_context(|| format!("{answer:?}"))?;

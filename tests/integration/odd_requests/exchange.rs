@@ -1,6 +1,7 @@
 //! One odd request and what came back: by hand over HTTP/1.1, where everything can be sent, and by a library
 //! over HTTP/2.
 
+use std::io::ErrorKind;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -105,10 +106,14 @@ impl Wire {
                 biased;
                 read = &mut reading => {
                     is_unfinished = true; // Perhaps in the middle of the request.
-                    read?
+                    read
                 }
-                () = writing => reading.await?,
+                () = writing => reading.await,
             }
+        };
+        let answer = match answer {
+            Err(error) if odd.may_be_cut_off() && is_cut_off(&error) => None,
+            answer => answer?,
         };
         let keeps = |it: &Answer| {
             is_clean
@@ -245,6 +250,16 @@ async fn read_body(
         }
     }
     Ok(body)
+}
+
+fn is_cut_off(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|it| {
+        matches!(
+            it.kind(),
+            ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof
+        )
+    })
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -79,6 +79,9 @@ const NAMESPACES: [&str; 2] = ["default", "other"];
 /// Bodies beyond the server's limit are rare: they cost more than all others.
 pub(super) const LIMIT_BYTES: usize = 3 * 1024 * 1024;
 
+/// A server has so much of a body, or more, with the headers.
+const READ_AT_ONCE: usize = 4096;
+
 impl Odd {
     pub(crate) fn generate(random: &mut Random) -> Self {
         let mut odd = good(random);
@@ -113,6 +116,11 @@ impl Odd {
     pub(crate) fn is_framed(&self) -> bool {
         let is_plain = matches!(self.framing, Framing::Exact | Framing::Chunked);
         is_plain && !self.has_header("content-length") && !self.has_header("transfer-encoding")
+    }
+
+    /// Whether the server may answer and close before it has read all: TCP may take back what it had sent then.
+    pub(crate) fn may_be_cut_off(&self) -> bool {
+        !self.is_framed() || self.body.len() > READ_AT_ONCE
     }
 
     /// Whether the server may wait for more than comes. Nothing of this kind is a whole request: its sender may
