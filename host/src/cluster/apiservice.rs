@@ -222,8 +222,11 @@ impl ApiServices {
             };
             match tokio::time::timeout(REQUEST_TIMEOUT, self.act_once(action)).await {
                 Ok(Ok(())) => tracing::info!(verb, "{verb} APIService {name}"),
-                // Somebody was faster; the watch tells what there is now.
-                Ok(Err(err)) if matches!(code(&err), Some(404 | 409)) => {}
+                // Somebody was faster. The watch may have told so already: nobody may wait for it.
+                Ok(Err(err)) if matches!(code(&err), Some(404 | 409)) => {
+                    failed = true;
+                    self.look_again(&name).await;
+                }
                 Ok(Err(err)) => {
                     failed = true;
                     self.part.fails(problem(verb, &err));
@@ -243,14 +246,14 @@ impl ApiServices {
         match action {
             Action::Create(object) => {
                 let made = self.api.create(&params, &object).await?;
-                self.remember(made);
+                self.with_state(|state| state.remember(made));
             }
             Action::Replace(object) => {
                 let made = self
                     .api
                     .replace(&object.name_any(), &params, &object)
                     .await?;
-                self.remember(made);
+                self.with_state(|state| state.remember(made));
             }
             Action::Delete {
                 name,
@@ -267,13 +270,17 @@ impl ApiServices {
         Ok(())
     }
 
-    /// So that nothing is done twice until the watch has it.
-    fn remember(&self, object: APIService) {
-        self.with_state(|state| {
-            if let Some(actual) = &mut state.actual {
-                actual.insert(object.name_any(), object);
-            }
-        });
+    /// What there is of this name, where an action found something else than was known.
+    async fn look_again(&self, name: &str) {
+        let asked = tokio::time::timeout(REQUEST_TIMEOUT, self.api.get_opt(name)).await;
+        match asked {
+            Ok(Ok(Some(object))) => self.with_state(|state| state.remember(object)),
+            Ok(Ok(None)) => self.with_state(|state| state.forget(name)),
+            Ok(Err(err)) => self.part.fails(problem("get", &err)),
+            Err(_) => self
+                .part
+                .fails(format!("kube-apiserver does not answer to get {name}")),
+        }
     }
 
     async fn still_registered(
@@ -324,17 +331,38 @@ impl State {
                 self.is_followed = true;
             }
             watcher::Event::Apply(object) => {
-                self.actual
-                    .get_or_insert_default()
-                    .insert(object.name_any(), object);
+                self.actual.get_or_insert_default();
+                self.remember(object);
             }
-            watcher::Event::Delete(object) => {
-                if let Some(actual) = &mut self.actual {
-                    actual.remove(&object.name_any());
-                }
-            }
+            watcher::Event::Delete(object) => self.forget(&object.name_any()),
         }
     }
+
+    /// Takes an object from whichever told of it first, the answer to a write or the watch: the older of two
+    /// states must not replace the newer one, or every action on it fails for its resourceVersion.
+    fn remember(&mut self, object: APIService) {
+        let Some(actual) = &mut self.actual else {
+            return;
+        };
+        let name = object.name_any();
+        let is_older = actual
+            .get(&name)
+            .is_some_and(|known| revision(known) > revision(&object));
+        if !is_older {
+            actual.insert(name, object);
+        }
+    }
+
+    fn forget(&mut self, name: &str) {
+        if let Some(actual) = &mut self.actual {
+            actual.remove(name);
+        }
+    }
+}
+
+/// resourceVersions are numbers that can be compared: KEP-5504.
+fn revision(of: &APIService) -> Option<u64> {
+    of.metadata.resource_version.as_deref()?.parse().ok()
 }
 
 fn problem(verb: &str, err: &kube::Error) -> String {
@@ -345,5 +373,43 @@ fn problem(verb: &str, err: &kube::Error) -> String {
         )
     } else {
         format!("cannot {verb} APIService objects: {text}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+    use super::*;
+
+    fn at(resource_version: &str) -> APIService {
+        APIService {
+            metadata: ObjectMeta {
+                name: Some("v1.example.com".to_owned()),
+                resource_version: Some(resource_version.to_owned()),
+                ..ObjectMeta::default()
+            },
+            ..APIService::default()
+        }
+    }
+
+    fn known(state: &State) -> Option<&str> {
+        let object = state.actual.as_ref()?.get("v1.example.com")?;
+        object.metadata.resource_version.as_deref()
+    }
+
+    #[test]
+    fn the_answer_to_a_write_does_not_replace_what_the_watch_told_since() {
+        let mut state = State::default();
+        state.apply(watcher::Event::Init);
+        state.apply(watcher::Event::InitDone);
+        state.apply(watcher::Event::Apply(at("9")));
+        state.apply(watcher::Event::Apply(at("10")));
+        state.remember(at("9"));
+        assert_eq!(known(&state), Some("10"));
+        state.remember(at("11"));
+        assert_eq!(known(&state), Some("11"));
+        state.forget("v1.example.com");
+        assert_eq!(known(&state), None);
     }
 }
