@@ -102,33 +102,10 @@ impl Ord for Literal {
             (Self::Float(left), Self::Int(right)) => compare_floats(*left, *right as f64),
             (Self::Bool(left), Self::Bool(right)) => left.cmp(right),
             (Self::List(left), Self::List(right)) => left.cmp(right),
-            (Self::Map(left), Self::Map(right)) => compare_maps(left, right),
+            // Field by field; a map that has ended, or lacks the name that comes next, decides.
+            (Self::Map(left), Self::Map(right)) => left.cmp(right),
             _ => self.rank().cmp(&other.rank()),
         }
-    }
-}
-
-/// Field by field; a map that has ended, or lacks the name that comes next, decides.
-fn compare_maps(left: &[(Arc<str>, Literal)], right: &[(Arc<str>, Literal)]) -> Ordering {
-    let mut at = 0;
-    loop {
-        let ((left_name, left_value), (right_name, right_value)) =
-            match (left.get(at), right.get(at)) {
-                (None, None) => return Ordering::Equal,
-                (None, Some(_)) => return Ordering::Less,
-                (Some(_), None) => return Ordering::Greater,
-                (Some(left), Some(right)) => (left, right),
-            };
-        let order = match left_name.cmp(right_name) {
-            // The other lacks this name.
-            Ordering::Less => Ordering::Less,
-            Ordering::Greater => Ordering::Greater,
-            Ordering::Equal => left_value.cmp(right_value),
-        };
-        if order != Ordering::Equal {
-            return order;
-        }
-        at += 1;
     }
 }
 

@@ -11,10 +11,10 @@ impl Set {
     /// The fields that are in either set.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        if other.members.is_empty() && other.children.is_empty() {
+        if other.has_nothing() {
             return self.clone();
         }
-        if self.members.is_empty() && self.children.is_empty() {
+        if self.has_nothing() {
             return other.clone();
         }
         let mut children = Vec::with_capacity(self.children.len().max(other.children.len()));

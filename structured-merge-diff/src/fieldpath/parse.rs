@@ -125,10 +125,6 @@ impl Set {
             self.insert_member(element);
         }
     }
-
-    fn has_nothing(&self) -> bool {
-        self.members.is_empty() && self.children.is_empty()
-    }
 }
 
 fn check_depth(depth: usize) -> Result<(), FieldsError> {

@@ -139,6 +139,11 @@ impl Set {
         self.members.is_empty() && self.children.iter().all(|(_, it)| it.is_empty())
     }
 
+    /// As [`Set::is_empty`], of sets that keep no empty children: nothing below is looked at.
+    pub(crate) fn has_nothing(&self) -> bool {
+        self.members.is_empty() && self.children.is_empty()
+    }
+
     /// Calls back for each field of the set: those of a level before what is below them.
     pub fn for_each(&self, mut callback: impl FnMut(&Path)) {
         self.for_each_below(&mut Path::default(), &mut callback);

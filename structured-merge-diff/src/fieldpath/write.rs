@@ -20,7 +20,7 @@ impl Set {
     fn write(&self, is_member: bool, key: &mut String, out: &mut String) {
         out.push('{');
         let mut is_first = true;
-        if is_member && !(self.members.is_empty() && self.children.is_empty()) {
+        if is_member && !self.has_nothing() {
             out.push_str("\".\":{}");
             is_first = false;
         }
@@ -49,7 +49,7 @@ impl Set {
 
     fn to_map(&self, is_member: bool) -> Map<String, Value> {
         let mut map = Map::new();
-        if is_member && !(self.members.is_empty() && self.children.is_empty()) {
+        if is_member && !self.has_nothing() {
             map.insert(".".to_owned(), Value::Object(Map::new()));
         }
         for (element, is_member, child) in self.entries() {

@@ -1,5 +1,6 @@
 //! Updates and applies.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use super::{Conflicts, ConvertError, Converter, UpdateError};
@@ -61,9 +62,9 @@ impl<C: Converter> Updater<C> {
         managers: ManagedFields,
         manager: &str,
     ) -> Result<ManagedFields, UpdateError> {
-        let managers = self.reconcile(live, managers).await?;
+        let (managers, live_in) = self.reconcile(live, managers).await?;
         let (mut managers, changed) = self
-            .take_ownership(live, new, version, managers, manager, true)
+            .take_ownership((live, &live_in), new, version, managers, manager, true)
             .await?;
         let before = managers.remove(manager).map(|it| it.set);
         let set = before
@@ -96,7 +97,7 @@ impl<C: Converter> Updater<C> {
         manager: &str,
         force: bool,
     ) -> Result<Applied, UpdateError> {
-        let mut managers = self.reconcile(live, managers).await?;
+        let (mut managers, live_in) = self.reconcile(live, managers).await?;
         let merged = live
             .merge(config)
             .map_err(|err| UpdateError::failed("merge config", err))?;
@@ -114,7 +115,7 @@ impl<C: Converter> Updater<C> {
             .await
             .map_err(|err| UpdateError::failed("prune fields", err))?;
         let (managers, _) = self
-            .take_ownership(live, &new, version, managers, manager, force)
+            .take_ownership((live, &live_in), &new, version, managers, manager, force)
             .await?;
         let is_noop = !self.returns_input_on_noop && equal(live.value(), new.value());
         Ok(Applied {
@@ -130,26 +131,25 @@ impl<C: Converter> Updater<C> {
         }
     }
 
-    /// Fits the sets to the schemas of now, and forgets the managers of versions that are gone.
+    /// Fits the sets to the schemas of now, and forgets the managers of versions that are gone. Returns the live
+    /// object in the versions of the others, too.
     async fn reconcile(
         &self,
         live: &TypedValue,
         managers: ManagedFields,
-    ) -> Result<ManagedFields, UpdateError> {
-        let mut converted: BTreeMap<ApiVersion, Option<TypedValue>> = BTreeMap::new();
+    ) -> Result<(ManagedFields, Converted), UpdateError> {
+        let mut converted = Converted::new();
         let mut reconciled = ManagedFields::new();
         for (manager, mut owned) in managers {
-            let version = owned.api_version.clone();
-            if !converted.contains_key(&version) {
-                let object = match self.converter.convert(live, &version).await {
-                    Ok(it) => Some(it),
-                    Err(ConvertError::MissingVersion(_)) => None,
-                    Err(err) => return Err(UpdateError::Failed(err.to_string())),
-                };
-                converted.insert(version.clone(), object);
-            }
-            let Some(Some(object)) = converted.get(&version) else {
-                continue;
+            let object = match converted.entry(owned.api_version.clone()) {
+                Entry::Occupied(entry) => entry.into_mut(),
+                Entry::Vacant(entry) => {
+                    match self.converter.convert(live, &owned.api_version).await {
+                        Ok(it) => entry.insert(it),
+                        Err(ConvertError::MissingVersion(_)) => continue,
+                        Err(err) => return Err(UpdateError::Failed(err.to_string())),
+                    }
+                }
             };
             match object.type_of().reconcile(&owned.set) {
                 Ok(Some(set)) => owned.set = set,
@@ -161,14 +161,14 @@ impl<C: Converter> Updater<C> {
             }
             reconciled.insert(manager, owned);
         }
-        Ok(reconciled)
+        Ok((reconciled, converted))
     }
 
     /// Takes from all but `manager` what changes from `old` to `new`, if they own it; without `force`, that is refused.
-    /// Returns what changes in `version`.
+    /// `old_in` has the old one in all versions of the others. Returns what changes in `version`.
     async fn take_ownership(
         &self,
-        old: &TypedValue,
+        (old, old_in): (&TypedValue, &Converted),
         new: &TypedValue,
         version: &ApiVersion,
         mut managers: ManagedFields,
@@ -184,7 +184,10 @@ impl<C: Converter> Updater<C> {
                 continue;
             }
             if !changes.contains_key(&owned.api_version) {
-                let change = self.converted_change(old, new, &owned.api_version).await?;
+                let change = match old_in.get(&owned.api_version) {
+                    Some(old) => self.converted_change(old, new, &owned.api_version).await?,
+                    None => None,
+                };
                 changes.insert(owned.api_version.clone(), change);
             }
             let Some(Some(change)) = changes.get(&owned.api_version) else {
@@ -237,26 +240,24 @@ impl<C: Converter> Updater<C> {
         })
     }
 
-    /// None: the version is gone.
+    /// From `old`, which is in `version`. None: the version is gone.
     async fn converted_change(
         &self,
         old: &TypedValue,
         new: &TypedValue,
         version: &ApiVersion,
     ) -> Result<Option<Change>, UpdateError> {
-        let old = match self.converter.convert(old, version).await {
-            Ok(it) => it,
-            Err(ConvertError::MissingVersion(_)) => return Ok(None),
-            Err(err) => return Err(UpdateError::failed("convert old object", err)),
-        };
         let new = match self.converter.convert(new, version).await {
             Ok(it) => it,
             Err(ConvertError::MissingVersion(_)) => return Ok(None),
             Err(err) => return Err(UpdateError::failed("convert new object", err)),
         };
-        self.change(&old, &new, version).map(Some)
+        self.change(old, &new, version).map(Some)
     }
 }
+
+/// An object in several versions.
+type Converted = BTreeMap<ApiVersion, TypedValue>;
 
 /// What a request changes, in one version.
 struct Change {

@@ -267,7 +267,7 @@ impl Comparison {
     fn has_nothing(&self) -> bool {
         [&self.removed, &self.modified, &self.added]
             .iter()
-            .all(|it| it.members.is_empty() && it.children.is_empty())
+            .all(|it| it.has_nothing())
     }
 
     fn set_mut(&mut self, change: Change) -> &mut Set {

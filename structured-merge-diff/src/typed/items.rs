@@ -107,7 +107,7 @@ impl Walker<'_> {
     }
 
     fn visit_fields(&self, map: &Map, values: JsonMap<String, Value>, items: &Set) -> Value {
-        if items.members.is_empty() && items.children.is_empty() && !self.is_extracting {
+        if items.has_nothing() && !self.is_extracting {
             return Value::Object(values);
         }
         let mut kept = JsonMap::new();

@@ -84,7 +84,7 @@ impl Walker<'_> {
                 _ => false,
             };
             if is_leaf || is_empty || field.is_none() {
-                match below.members.is_empty() && below.children.is_empty() {
+                match below.has_nothing() {
                     true => set.insert_member(element),
                     false => {
                         set.insert_child(element.clone(), below);
