@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows of HTTP, of storage or of plugins; every other part may use it.
 
+pub mod base64_url;
 pub mod context;
 pub mod document;
 pub mod field_selector;
@@ -13,6 +14,7 @@ pub mod protobuf;
 pub mod query;
 pub mod request_info;
 pub mod status;
+pub mod strconv;
 pub mod version_order;
 
 #[cfg(test)]

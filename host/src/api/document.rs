@@ -33,10 +33,10 @@ pub fn parse_json(bytes: &[u8], twice: Twice) -> Result<Document, String> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     parse(&mut deserializer, twice)
         .and_then(|document| {
-            deserializer.end().map_err(|error| error.to_string())?;
+            deserializer.end()?;
             Ok(document)
         })
-        .map_err(|error| syntax::complaint(bytes).unwrap_or(error))
+        .map_err(|error| syntax::complaint(bytes).unwrap_or_else(|| error.to_string()))
 }
 
 /// # Errors
@@ -45,29 +45,20 @@ pub fn parse_yaml(bytes: &[u8], twice: Twice) -> Result<Document, String> {
     let mut options = serde_saphyr::Options::default();
     options.duplicate_keys = serde_saphyr::DuplicateKeyPolicy::PassThrough;
     options.with_snippet = false;
-    let mut duplicates = Vec::new();
-    let value =
-        serde_saphyr::with_deserializer_from_slice_with_options(bytes, options, |deserializer| {
-            Tree {
-                path: &mut String::new(),
-                duplicates: &mut duplicates,
-                twice,
-            }
-            .deserialize(deserializer)
-        })
-        .map_err(|error| error.to_string())?;
-    Ok(Document { value, duplicates })
+    serde_saphyr::with_deserializer_from_slice_with_options(bytes, options, |deserializer| {
+        parse(deserializer, twice)
+    })
+    .map_err(|error| error.to_string())
 }
 
-fn parse<'de, D: Deserializer<'de>>(deserializer: D, twice: Twice) -> Result<Document, String> {
+fn parse<'de, D: Deserializer<'de>>(deserializer: D, twice: Twice) -> Result<Document, D::Error> {
     let mut duplicates = Vec::new();
     let value = Tree {
         path: &mut String::new(),
         duplicates: &mut duplicates,
         twice,
     }
-    .deserialize(deserializer)
-    .map_err(|error| error.to_string())?;
+    .deserialize(deserializer)?;
     Ok(Document { value, duplicates })
 }
 

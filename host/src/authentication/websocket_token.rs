@@ -2,23 +2,13 @@
 //! (k8s.io/apiserver, pkg/authentication/request/websocket).
 
 use base64::Engine;
-use base64::alphabet::URL_SAFE;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::header::SEC_WEBSOCKET_PROTOCOL;
 use http::{HeaderMap, HeaderValue};
 
+use crate::api::base64_url::BASE64_URL;
 use crate::serving::websocket;
 
 const PREFIX: &str = "base64url.bearer.authorization.k8s.io.";
-
-/// Go ignores left-over bits at the end.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &URL_SAFE,
-    GeneralPurposeConfig::new()
-        .with_encode_padding(false)
-        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
-        .with_decode_allow_trailing_bits(true),
-);
 
 /// The token, if there is one.
 ///
@@ -35,7 +25,7 @@ pub(super) fn token(headers: &HeaderMap) -> Result<Option<String>, &'static str>
             others += 1;
             continue;
         };
-        let decoded = BASE64
+        let decoded = BASE64_URL
             .decode(encoded)
             .map_err(|_| "the subprotocol with the token is not base64url without padding")?;
         let decoded = String::from_utf8(decoded).map_err(|_| "the token is no UTF-8")?;
@@ -81,7 +71,7 @@ mod tests {
     }
 
     fn encoded(token: &[u8]) -> String {
-        format!("{PREFIX}{}", BASE64.encode(token))
+        format!("{PREFIX}{}", BASE64_URL.encode(token))
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::request::ResourceRequest;
 use super::response;
 use crate::api::request_info::is_true;
 use crate::api::status::{self, FieldError, Result};
-use crate::api::{field_selector, quote};
+use crate::api::{field_selector, strconv};
 use crate::registry::selectors::{FieldSelector, KnownFields, LabelSelector};
 use crate::registry::store::read::{List, ListOptions, Selection, VersionMatch};
 use crate::serving::Body;
@@ -200,21 +200,7 @@ fn number(request: &ResourceRequest, name: &str) -> Result<i64> {
     if !request.has_query(name) {
         return Ok(0);
     }
-    parse_number(request.query(name)).map_err(status::bad_request)
-}
-
-/// As Go's strconv.ParseInt, with its words.
-fn parse_number(text: &str) -> Result<i64, String> {
-    text.parse().map_err(|_| {
-        let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
-        let is_number = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
-        let why = if is_number {
-            "value out of range"
-        } else {
-            "invalid syntax"
-        };
-        format!("strconv.ParseInt: parsing {}: {why}", quote(text))
-    })
+    strconv::parse_int(request.query(name)).map_err(status::bad_request)
 }
 
 #[cfg(test)]
@@ -300,22 +286,6 @@ mod tests {
                 resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided
             "#]],
         );
-    }
-
-    #[test]
-    fn reads_numbers_as_go_does() {
-        assert_eq!(parse_number("-5"), Ok(-5));
-        assert_eq!(parse_number("+5"), Ok(5));
-        for (text, why) in [
-            ("", "invalid syntax"),
-            ("-", "invalid syntax"),
-            ("5s", "invalid syntax"),
-            ("1_000", "invalid syntax"),
-            ("9223372036854775808", "value out of range"),
-        ] {
-            let expected = format!("strconv.ParseInt: parsing \"{text}\": {why}");
-            assert_eq!(parse_number(text), Err(expected));
-        }
     }
 
     #[test]

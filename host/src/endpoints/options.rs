@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::request::ResourceRequest;
 use crate::api::options::FieldValidation;
 use crate::api::status::{self, FieldError, Result};
+use crate::api::strconv;
 use crate::registry::object_meta::{Preconditions, PropagationPolicy, is_printable};
 use crate::registry::store::DeleteOptions;
 
@@ -235,12 +236,8 @@ fn from_query(request: &ResourceRequest) -> Result<DeleteBody> {
             .filter(|it| !it.is_empty())
             .map(str::to_owned)
     };
-    if let Some(text) = optional("gracePeriodSeconds")
-        && text.parse::<i64>().is_err()
-    {
-        return Err(status::bad_request(format!(
-            "strconv.ParseInt: parsing {text:?}: invalid syntax"
-        )));
+    if let Some(text) = optional("gracePeriodSeconds") {
+        strconv::parse_int(&text).map_err(status::bad_request)?;
     }
     let preconditions = BodyPreconditions {
         uid: optional("preconditions.uid"),

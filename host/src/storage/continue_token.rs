@@ -5,23 +5,13 @@
 //! clock, no I/O, no HTTP.
 
 use base64::Engine;
-use base64::alphabet::URL_SAFE;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Serialize};
 
 use super::Revision;
+use crate::api::base64_url::BASE64_URL;
 
 /// The only version written. A new one must be readable for a release before it is written.
 const VERSION: &str = "meta.k8s.io/v1";
-
-/// Go ignores left-over bits at the end.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &URL_SAFE,
-    GeneralPurposeConfig::new()
-        .with_encode_padding(false)
-        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
-        .with_decode_allow_trailing_bits(true),
-);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContinueToken {
@@ -71,7 +61,7 @@ impl ContinueToken {
             start: start.into(),
         };
         let json = serde_json::to_vec(&encoded).expect("texts and numbers are always JSON");
-        BASE64.encode(json)
+        BASE64_URL.encode(json)
     }
 
     pub fn decode(encoded: &str, prefix: &str) -> Result<Self, InvalidContinue> {
@@ -127,7 +117,7 @@ fn decode_base64(encoded: &str) -> Result<Vec<u8>, InvalidContinue> {
         }
     }
     // One digit alone is no byte.
-    BASE64
+    BASE64_URL
         .decode(&digits)
         .map_err(|_| illegal(encoded.len().saturating_sub(1)))
 }
@@ -173,7 +163,7 @@ mod tests {
 
     #[track_caller]
     fn check_json(json: &str, expected: Expect) {
-        check(&BASE64.encode(json), expected);
+        check(&BASE64_URL.encode(json), expected);
     }
 
     #[test]
@@ -181,7 +171,7 @@ mod tests {
         let key = format!("{PREFIX}web-7");
         let token = ContinueToken::after(&key, Some(Revision(41)));
         let encoded = token.encode(PREFIX);
-        let json = BASE64.decode(&encoded).expect("base64");
+        let json = BASE64_URL.decode(&encoded).expect("base64");
         assert_eq!(
             std::str::from_utf8(&json),
             Ok(r#"{"v":"meta.k8s.io/v1","rv":41,"start":"web-7\u0000"}"#)
@@ -281,7 +271,7 @@ mod tests {
             start in r"[a./\x00]{0,10}|\PC{0,10}",
         ) {
             let json = serde_json::json!({"v": version, "rv": revision, "start": start});
-            for encoded in [encoded, BASE64.encode(json.to_string())] {
+            for encoded in [encoded, BASE64_URL.encode(json.to_string())] {
                 if let Ok(token) = ContinueToken::decode(&encoded, PREFIX) {
                     let below = token.start.strip_prefix(PREFIX).expect("below the prefix");
                     prop_assert!(below.split('/').all(|it| it != ".." && it != "."));

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::Store;
 use crate::api::status::{self, Cause, Result};
-use crate::api::{RequestContext, quote};
+use crate::api::{RequestContext, quote, strconv};
 use crate::registry::selectors::{FieldSelector, LabelSelector};
 use crate::storage::continue_token::ContinueToken;
 use crate::storage::watch_cache::{CachedObject, Snapshot};
@@ -299,21 +299,9 @@ fn page(
 
 /// A resourceVersion as Go parses it; the error has Go's words.
 fn parse_version(text: &str) -> Result<Revision, String> {
-    let digits = !text.is_empty() && text.bytes().all(|it| it.is_ascii_digit());
-    match text.parse() {
-        Ok(revision) if digits => Ok(Revision(revision)),
-        _ => {
-            let why = if digits {
-                "value out of range"
-            } else {
-                "invalid syntax"
-            };
-            let text = quote(text);
-            Err(format!(
-                "resourceVersion: Invalid value: {text}: strconv.ParseUint: parsing {text}: {why}"
-            ))
-        }
-    }
+    strconv::parse_uint(text)
+        .map(Revision)
+        .map_err(|why| format!("resourceVersion: Invalid value: {}: {why}", quote(text)))
 }
 
 #[cfg(test)]
