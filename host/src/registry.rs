@@ -1,6 +1,7 @@
 //! What is served: one generic [`Store`] per resource, over a [`Strategy`] and a storage.
 
 pub mod apply;
+mod decode;
 pub mod definition;
 pub mod object_meta;
 pub mod object_model;

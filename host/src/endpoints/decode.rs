@@ -82,33 +82,12 @@ pub(super) async fn object(
         );
         status::bad_request(text)
     };
-    let mut unknown = object_meta::decode(&mut object.0).map_err(|why| cannot_be_handled(&why))?;
-    unknown.extend(
-        form.schema
-            .decode(&mut object.0)
-            .map_err(|error| cannot_be_handled(&format!("{}: {}", error.field, error.message)))?,
-    );
-    if form.object_model == ObjectModel::Typed
-        && let Some(error) = form.schema.type_error(&object.0)
-    {
-        let why = format!("json: {}: {}", error.field, error.message);
-        return Err(cannot_be_handled(&why));
-    }
-    let said: Vec<String> = document
-        .duplicates
-        .iter()
-        .map(|it| format!("duplicate field \"{it}\""))
-        .chain(unknown.iter().map(|it| format!("unknown field \"{it}\"")))
-        .collect();
-    match validation {
-        FieldValidation::Ignore => {}
-        FieldValidation::Warn => request.warnings.extend(said),
-        FieldValidation::Strict if said.is_empty() => {}
-        FieldValidation::Strict => {
-            let why = format!("strict decoding error: {}", said.join(", "));
-            return Err(cannot_be_handled(&why));
-        }
-    }
+    let duplicates = document.duplicates.iter();
+    let complaints = duplicates.map(|it| format!("duplicate field \"{it}\""));
+    let warnings = form
+        .decode(&mut object, complaints, validation)
+        .map_err(|why| cannot_be_handled(&why))?;
+    request.warnings.extend(warnings);
     Ok(object)
 }
 

@@ -99,28 +99,32 @@ pub struct VersionDefinition {
 }
 
 impl VersionDefinition {
-    /// What is wrong with an object of this version. Where there is an old one custom resources are forgiven what was
-    /// wrong before (KEP-4008), and of an update of their status nothing else is looked at; a typed server decodes
-    /// and checks the whole object each time.
-    pub fn validate(
+    /// What is wrong with an object of this version.
+    pub fn validate(&self, object: &Map<String, Value>) -> Vec<FieldError> {
+        let mut errors = self.schema.validate(object);
+        if let Some(scale) = &self.scale {
+            errors.extend(scale::validate(object, scale));
+        }
+        errors
+    }
+
+    /// As [`VersionDefinition::validate`], of a custom resource that there was: it is forgiven what was wrong before
+    /// (KEP-4008), and of an update of its status nothing else is looked at.
+    pub fn validate_update(
         &self,
-        object_model: ObjectModel,
         new: &Map<String, Value>,
-        old: Option<&Map<String, Value>>,
+        old: &Map<String, Value>,
         subresource: Option<&str>,
     ) -> Vec<FieldError> {
-        let old = old.filter(|_| object_model == ObjectModel::Custom);
-        let is_status = old.is_some() && subresource == Some("status");
-        let mut errors = match old {
-            Some(old) if is_status => self.schema.validate_status_update(new, old),
-            Some(old) => self.schema.validate_update(new, old),
-            None => self.schema.validate(new),
+        let is_status = subresource == Some("status");
+        let mut errors = match is_status {
+            true => self.schema.validate_status_update(new, old),
+            false => self.schema.validate_update(new, old),
         };
         if let Some(scale) = &self.scale {
-            errors.extend(if is_status {
-                scale::validate_status(new, scale)
-            } else {
-                scale::validate(new, scale)
+            errors.extend(match is_status {
+                true => scale::validate_status(new, scale),
+                false => scale::validate(new, scale),
             });
         }
         errors

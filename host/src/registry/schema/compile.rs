@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use super::Path;
 use super::formats::Format;
 use super::keywords::{
     self, Result, Schema, at, below, flag, items, properties, schema, schemas, text, texts,
@@ -181,6 +182,21 @@ impl Node {
 
     pub(super) fn has_fields(&self) -> bool {
         !self.fields.is_empty()
+    }
+
+    /// The fields that there is a schema for, with it and their places as apimachinery shows them.
+    pub(super) fn described<'a>(
+        &'a self,
+        map: &'a Map<String, Value>,
+        path: &'a Path<'a>,
+    ) -> impl Iterator<Item = (&'a Self, &'a Value, Path<'a>)> {
+        map.iter().filter_map(move |(key, item)| {
+            Some(match (self.field(key), &self.additional) {
+                (Some(field), _) => (field, item, Path::Field(path, key)),
+                (None, Additional::Schema(schema)) => (&**schema, item, Path::Key(path, key)),
+                _ => return None,
+            })
+        })
     }
 
     /// The schema of what stands in a field, whether it is named or not.

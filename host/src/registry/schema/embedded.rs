@@ -153,12 +153,8 @@ fn walk(node: &Node, value: &Value, path: Path<'_>, errors: &mut Vec<FieldError>
 }
 
 fn fields(node: &Node, map: &Map<String, Value>, path: Path<'_>, errors: &mut Vec<FieldError>) {
-    for (key, item) in map {
-        match (node.field(key), &node.additional) {
-            (Some(field), _) => walk(field, item, Path::Field(&path, key), errors),
-            (None, Additional::Schema(schema)) => walk(schema, item, Path::Key(&path, key), errors),
-            _ => {}
-        }
+    for (child, item, at) in node.described(map, &path) {
+        walk(child, item, at, errors);
     }
 }
 

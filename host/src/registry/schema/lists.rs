@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::Path;
-use super::compile::{Additional, ListType, Node};
+use super::compile::{ListType, Node};
 use crate::api::go_text;
 use crate::api::status::FieldError;
 
@@ -42,12 +42,8 @@ fn walk(node: &Node, value: &Value, path: Path<'_>, errors: &mut Vec<FieldError>
 }
 
 fn fields(node: &Node, map: &Map<String, Value>, path: Path<'_>, errors: &mut Vec<FieldError>) {
-    for (key, item) in map {
-        match (node.field(key), &node.additional) {
-            (Some(field), _) => walk(field, item, Path::Field(&path, key), errors),
-            (None, Additional::Schema(schema)) => walk(schema, item, Path::Key(&path, key), errors),
-            _ => {}
-        }
+    for (child, item, at) in node.described(map, &path) {
+        walk(child, item, at, errors);
     }
 }
 

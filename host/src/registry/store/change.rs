@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::{Store, WriteTarget};
 use crate::api::options::FieldValidation;
-use crate::api::status::{self, FieldError, Result};
+use crate::api::status::{self, FieldError, Result, Status};
 use crate::api::{Object, RequestContext};
 use crate::registry::apply::{Configuration, ScaleOwnership};
-use crate::registry::definition::{Form, ObjectModel};
+use crate::registry::definition::Form;
 use crate::registry::patch::Patch;
 use crate::registry::scale::{SCALE, Scaling};
 use crate::registry::{object_meta, object_model};
@@ -28,7 +28,7 @@ pub enum Change {
     },
 }
 
-/// What a change has made of an object.
+/// What a write has made of an object, or is to create: of the request's version, defaulted by its schema.
 pub(super) struct Changed {
     pub(super) object: Object,
     /// Whether its managedFields say already who owns what.
@@ -134,37 +134,8 @@ impl Store {
     ) -> Result<Object> {
         let mut patched = patch.apply(base, form.schema.patch_meta())?;
         object_model::check_patched_type(form, base, &patched)?;
-        let rejected = |patched: &Object, why: &str| {
-            let value = Value::from(String::from_utf8_lossy(&patched.to_vec()).into_owned());
-            status::invalid("", "", "", vec![FieldError::invalid("patch", &value, why)])
-        };
-        let mut unknown =
-            object_meta::decode(&mut patched.0).map_err(|why| rejected(&patched, &why))?;
-        let decoded = form.schema.decode(&mut patched.0);
-        unknown.extend(
-            decoded.map_err(|error| {
-                rejected(&patched, &format!("{}: {}", error.field, error.message))
-            })?,
-        );
-        if form.object_model == ObjectModel::Typed
-            && let Some(error) = form.schema.type_error(&patched.0)
-        {
-            let text = format!("json: {}: {}", error.field, error.message);
-            return Err(rejected(&patched, &text));
-        }
-        let said: Vec<String> = patch
-            .complaints()
-            .chain(unknown.iter().map(|it| format!("unknown field \"{it}\"")))
-            .collect();
-        match validation {
-            FieldValidation::Ignore => {}
-            FieldValidation::Warn => warnings.extend(said),
-            FieldValidation::Strict if said.is_empty() => {}
-            FieldValidation::Strict => {
-                let text = format!("strict decoding error: {}", said.join(", "));
-                return Err(rejected(&patched, &text));
-            }
-        }
+        let decoded = form.decode(&mut patched, patch.complaints(), validation);
+        warnings.extend(decoded.map_err(|why| rejected(&patched, &why))?);
         self.check_place(target, &mut patched)?;
         Ok(patched)
     }
@@ -178,10 +149,7 @@ impl Store {
     ) -> Result<()> {
         let form = self.definition.form(target.version, target.subresource);
         object_model::check_patched_type(&form, base, patched)?;
-        object_meta::decode(&mut patched.0).map_err(|why| {
-            let value = Value::from(String::from_utf8_lossy(&patched.to_vec()).into_owned());
-            status::invalid("", "", "", vec![FieldError::invalid("patch", &value, &why)])
-        })?;
+        object_meta::decode(&mut patched.0).map_err(|why| rejected(patched, &why))?;
         self.check_place(target, patched)
     }
 
@@ -190,4 +158,10 @@ impl Store {
         object_meta::set_namespace(object, target.namespace)?;
         object_meta::check_name(object, target.name)
     }
+}
+
+/// 422: what a patch has made cannot be decoded.
+fn rejected(patched: &Object, why: &str) -> Box<Status> {
+    let value = Value::from(String::from_utf8_lossy(&patched.to_vec()).into_owned());
+    status::invalid("", "", "", vec![FieldError::invalid("patch", &value, why)])
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::change::Changed;
 use super::{Store, WriteTarget, Written};
 use crate::api::status::{self, Result};
 use crate::api::{Object, RequestContext};
@@ -11,21 +12,6 @@ use crate::storage::{Expected, StorageError, Write};
 
 /// How many generated names are tried (KEP-4420).
 const NAME_TRIES: usize = 8;
-
-/// What is to be created, in the request's version, defaulted by its schema and in its place.
-pub(super) struct Creation {
-    pub(super) object: Object,
-    pub(super) ownership: Ownership,
-}
-
-/// How it is noted who owns the fields of a new object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ownership {
-    /// All that the client sent belongs to it.
-    Update,
-    /// Its managedFields say so already.
-    Applied,
-}
 
 impl Store {
     /// Creates `object`: of the request's version, pruned and defaulted by its schema, in its place.
@@ -44,9 +30,9 @@ impl Store {
         let mut hooks = self.strategy.begin(context);
         let is_generated = object.name().is_empty() && !object.meta("generateName").is_empty();
         let tries = if is_generated { NAME_TRIES } else { 1 };
-        let new = Creation {
+        let new = Changed {
             object,
-            ownership: Ownership::Update,
+            is_owned: false,
         };
         let object = self
             .begin_create(context, target, new, &mut *hooks, warnings)
@@ -75,7 +61,7 @@ impl Store {
         &self,
         context: &RequestContext,
         target: &WriteTarget<'_>,
-        new: Creation,
+        new: Changed,
         hooks: &mut dyn WriteHooks,
         warnings: &mut Vec<String>,
     ) -> Result<Option<Written>> {
@@ -86,12 +72,12 @@ impl Store {
             .await
     }
 
-    /// From what the client sent to the object in the storage version, with all but its name.
+    /// From `new`, in the request's version, to the object in the storage version, with all but its name.
     async fn begin_create(
         &self,
         context: &RequestContext,
         target: &WriteTarget<'_>,
-        new: Creation,
+        new: Changed,
         hooks: &mut dyn WriteHooks,
         warnings: &mut Vec<String>,
     ) -> Result<Object> {
@@ -108,7 +94,7 @@ impl Store {
         self.complete(&mut object, &storage_version);
         warnings.extend(object_meta::dedup_owner_references(&mut object));
         object_meta::fill_system_fields(&mut object, &*self.clock, &*self.uids);
-        if new.ownership == Ownership::Update {
+        if !new.is_owned {
             let live = self.empty(target.version);
             self.own(context, target, &live, &mut object).await;
         }

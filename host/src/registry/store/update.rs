@@ -6,10 +6,9 @@ use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::change::Change;
-use super::create::{Creation, Ownership};
 use super::{DeleteOptions, Deleted, Store, WriteTarget, Written};
 use crate::api::status::{self, FieldError, Result};
-use crate::api::{Object, RequestContext};
+use crate::api::{Object, RequestContext, strconv};
 use crate::registry::definition::ObjectModel;
 use crate::registry::object_meta;
 use crate::registry::strategy::{Operation, Target, WriteHooks};
@@ -89,30 +88,23 @@ impl Store {
         if !may_create || !target.subresource.is_empty() {
             return Err(status::not_found(&resource, target.name));
         }
-        let (object, ownership) = match change {
-            Change::Replace(object) => (object.clone(), Ownership::Update),
-            _ => {
-                let live = self.empty(target.version);
-                let changed = self
-                    .changed(context, target, change, &live, warnings)
-                    .await?;
-                (changed.object, Ownership::Applied)
-            }
-        };
-        if !object.uid().is_empty() {
+        let live = self.empty(target.version);
+        let new = self
+            .changed(context, target, change, &live, warnings)
+            .await?;
+        let uid = new.object.uid();
+        if !uid.is_empty() {
             if matches!(change, Change::Replace(_)) {
-                return Err(self.other_uid(target, object.uid(), ""));
+                return Err(self.other_uid(target, uid, ""));
             }
             let text = format!(
-                "uid mismatch: the provided object specified uid {}, and no existing object was found",
-                object.uid()
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
             );
             return Err(status::conflict(&resource, target.name, &text));
         }
         gate.check().await?;
-        let creation = Creation { object, ownership };
         match self
-            .create_object(context, target, creation, hooks, warnings)
+            .create_object(context, target, new, hooks, warnings)
             .await?
         {
             Some(written) => Ok(Attempt::Done(Updated {
@@ -251,10 +243,7 @@ impl Store {
                 vec![error],
             ));
         }
-        if given.parse::<u64>().is_err() {
-            let text = format!("strconv.ParseUint: parsing {given:?}: invalid syntax");
-            return Err(status::unclassified(text));
-        }
+        strconv::parse_uint(given).map_err(status::unclassified)?;
         if given != old.resource_version() {
             return Err(status::modified(&resource, target.name));
         }
@@ -390,17 +379,22 @@ impl Store {
             ObjectModel::Typed => self.definition.storage_version(),
             ObjectModel::Custom => self.requested(target.version),
         };
-        let viewed = self.shown(context, new.clone(), &version.name).await?;
-        let before = match old {
-            Some(old) => Some(self.shown(context, old.clone(), &version.name).await?),
-            None => None,
+        let converted;
+        let viewed = if version.storage {
+            new
+        } else {
+            converted = self.shown(context, new.clone(), &version.name).await?;
+            &converted
         };
-        let of_schema = version.validate(
-            self.definition.object_model,
-            &viewed.0,
-            before.as_ref().map(|it| &it.0),
-            hook_target.subresource.as_deref(),
-        );
+        let mut of_schema = version.validate(&viewed.0);
+        if let Some(old) = old
+            && !of_schema.is_empty()
+            && self.definition.object_model == ObjectModel::Custom
+        {
+            let old = self.shown(context, old.clone(), &version.name).await?;
+            let subresource = hook_target.subresource.as_deref();
+            of_schema = version.validate_update(&viewed.0, &old.0, subresource);
+        }
         let (mut first, last) = match self.definition.object_model {
             ObjectModel::Typed => (of_schema, errors),
             ObjectModel::Custom => ([errors, of_schema].concat(), Vec::new()),
