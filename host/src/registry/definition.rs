@@ -2,6 +2,7 @@
 //!
 //! Discovery, OpenAPI, decoding and the generic store read this; nothing in it is looked up in a plugin.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -99,28 +100,32 @@ pub struct VersionDefinition {
 }
 
 impl VersionDefinition {
-    /// What is wrong with an object of this version. Where there is an old one custom resources are forgiven what was
-    /// wrong before (KEP-4008), and of an update of their status nothing else is looked at; a typed server decodes
-    /// and checks the whole object each time.
-    pub fn validate(
+    /// What is wrong with an object of this version.
+    pub fn validate(&self, object: &Map<String, Value>) -> Vec<FieldError> {
+        let mut errors = self.schema.validate(object);
+        if let Some(scale) = &self.scale {
+            errors.extend(scale::validate(object, scale));
+        }
+        errors
+    }
+
+    /// As [`VersionDefinition::validate`], of a custom resource that there was: it is forgiven what was wrong before
+    /// (KEP-4008), and of an update of its status nothing else is looked at.
+    pub fn validate_update(
         &self,
-        object_model: ObjectModel,
         new: &Map<String, Value>,
-        old: Option<&Map<String, Value>>,
+        old: &Map<String, Value>,
         subresource: Option<&str>,
     ) -> Vec<FieldError> {
-        let old = old.filter(|_| object_model == ObjectModel::Custom);
-        let is_status = old.is_some() && subresource == Some("status");
-        let mut errors = match old {
-            Some(old) if is_status => self.schema.validate_status_update(new, old),
-            Some(old) => self.schema.validate_update(new, old),
-            None => self.schema.validate(new),
+        let is_status = subresource == Some("status");
+        let mut errors = match is_status {
+            true => self.schema.validate_status_update(new, old),
+            false => self.schema.validate_update(new, old),
         };
         if let Some(scale) = &self.scale {
-            errors.extend(if is_status {
-                scale::validate_status(new, scale)
-            } else {
-                scale::validate(new, scale)
+            errors.extend(match is_status {
+                true => scale::validate_status(new, scale),
+                false => scale::validate(new, scale),
             });
         }
         errors
@@ -235,6 +240,12 @@ impl ResourceDefinition {
             .iter()
             .find(|it| it.storage)
             .expect("checked at load: one version is the storage version")
+    }
+
+    /// Paths of the fields that clients can select by in one version or another.
+    pub fn selectable_paths(&self) -> BTreeSet<&str> {
+        let fields = self.versions.iter().flat_map(|it| &it.selectable_fields);
+        fields.map(|it| it.json_path.as_str()).collect()
     }
 
     pub fn is_namespaced(&self) -> bool {

@@ -200,8 +200,8 @@ impl Store {
         }
         match change {
             Change::Patch { patch, .. } if patch.touches_only_ownership() => {
-                let meta = self.definition.storage_version().schema.patch_meta();
-                let mut patched = patch.apply(old, meta)?;
+                let mut patched =
+                    patch.apply(old, self.definition.storage_version().schema.patch_meta())?;
                 self.check_patched(target, old, &mut patched)?;
                 Ok(Some(patched))
             }
@@ -391,16 +391,15 @@ impl Store {
             ObjectModel::Custom => self.requested(target.version),
         };
         let viewed = self.shown(context, new.clone(), &version.name).await?;
-        let before = match old {
-            Some(old) => Some(self.shown(context, old.clone(), &version.name).await?),
-            None => None,
-        };
-        let of_schema = version.validate(
-            self.definition.object_model,
-            &viewed.0,
-            before.as_ref().map(|it| &it.0),
-            hook_target.subresource.as_deref(),
-        );
+        let mut of_schema = version.validate(&viewed.0);
+        if let Some(old) = old
+            && !of_schema.is_empty()
+            && self.definition.object_model == ObjectModel::Custom
+        {
+            let old = self.shown(context, old.clone(), &version.name).await?;
+            let subresource = hook_target.subresource.as_deref();
+            of_schema = version.validate_update(&viewed.0, &old.0, subresource);
+        }
         let (mut first, last) = match self.definition.object_model {
             ObjectModel::Typed => (of_schema, errors),
             ObjectModel::Custom => ([errors, of_schema].concat(), Vec::new()),
