@@ -9,6 +9,7 @@ mod definitions;
 mod parameters;
 mod paths;
 mod protobuf;
+mod published;
 mod v2;
 
 use std::collections::BTreeMap;
@@ -48,7 +49,9 @@ pub(super) struct OpenApi {
 impl OpenApi {
     pub(super) fn build(groups: &[Group<'_>]) -> Self {
         let documents = documents(groups);
-        let v2 = Spec::new(&v2::document(documents.values()), protobuf::v2);
+        let versions = groups.iter().flat_map(|it| &it.versions);
+        let objects = versions.flat_map(definitions::of_version_2).collect();
+        let v2 = Spec::new(&v2::document(documents.values(), &objects), protobuf::v2);
         let v3: BTreeMap<String, Spec> = documents
             .into_iter()
             .map(|(path, document)| (path, Spec::new(&document, protobuf::v3)))

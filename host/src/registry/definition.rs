@@ -2,6 +2,7 @@
 //!
 //! Discovery, OpenAPI, decoding and the generic store read this; nothing in it is looked up in a plugin.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -239,6 +240,12 @@ impl ResourceDefinition {
             .iter()
             .find(|it| it.storage)
             .expect("checked at load: one version is the storage version")
+    }
+
+    /// Paths of the fields that clients can select by in one version or another.
+    pub fn selectable_paths(&self) -> BTreeSet<&str> {
+        let fields = self.versions.iter().flat_map(|it| &it.selectable_fields);
+        fields.map(|it| it.json_path.as_str()).collect()
     }
 
     pub fn is_namespaced(&self) -> bool {

@@ -207,24 +207,25 @@ impl Store {
     /// Brings what a conversion made into the form that the version's schema wants, as apiextensions does: pruned
     /// and defaulted. A typed server's conversion makes nothing else.
     pub(crate) fn coerce(&self, object: &mut Object, version: &str) {
-        if self.has_one_schema || self.definition.object_model == ObjectModel::Typed {
+        let fits_already = self.has_one_schema && self.strategy.only_relabels();
+        if fits_already || self.definition.object_model == ObjectModel::Typed {
             return;
         }
         if let Some(version) = self.definition.version(version) {
-            version.schema.prune(&mut object.0);
-            version.schema.default(&mut object.0);
+            version.schema.read(&mut object.0);
         }
     }
 
-    /// Whether an object may lack defaults that its schema has got since it was written (K7).
+    /// Whether an object may lack defaults that its schema has got since it was written, or have fields that its
+    /// schema has lost (K6, K7).
     pub(crate) fn is_of_older_schema(&self, cached: &CachedObject) -> bool {
         cached.revision < self.schema_since
     }
 
-    /// Fills in the storage version's defaults.
-    pub(crate) fn add_defaults(&self, object: &mut Object) {
+    /// Brings what was stored into the form that the storage version's schema wants today.
+    pub(crate) fn renew(&self, object: &mut Object) {
         let version = self.definition.storage_version();
-        version.schema.default(&mut object.0);
+        version.schema.read(&mut object.0);
     }
 
     pub(crate) fn hook_target(

@@ -284,12 +284,8 @@ impl Assembly {
         definition: &ResourceDefinition,
     ) -> Result<Arc<WatchCache>, StorageError> {
         let prefix = definition.prefix();
-        let fields: Vec<String> = definition
-            .storage_version()
-            .selectable_fields
-            .iter()
-            .map(|it| it.json_path.clone())
-            .collect();
+        let fields = definition.selectable_paths().into_iter();
+        let fields: Vec<String> = fields.map(str::to_owned).collect();
         if let Some(kept) = self.kept.get(&prefix) {
             if kept.fields == fields {
                 return Ok(Arc::clone(&kept.cache));

@@ -4,12 +4,10 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
+use super::published::{self, META, OpenApiVersion, add_type, described_reference, reference};
 use crate::endpoints::discovery::groups::{Group, Version};
 use crate::registry::ResourceDefinition;
 use crate::registry::definition::{ObjectModel, VersionDefinition};
-
-/// What names of schemas of metav1 begin with.
-pub(super) const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
 /// The schema of autoscaling/v1 Scale.
 pub(super) const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";
@@ -28,10 +26,6 @@ pub(super) fn name(definition: &ResourceDefinition, version: &str, kind: &str) -
     parts.join(".")
 }
 
-pub(super) fn reference(name: &str) -> Value {
-    json!({"$ref": format!("#/components/schemas/{name}")})
-}
-
 /// Schemas of the kinds of one version, and of the types whose kinds depend on it.
 pub(super) fn of_version(group: &Group<'_>, version: &Version<'_>) -> Map<String, Value> {
     let mut schemas = Map::new();
@@ -40,7 +34,10 @@ pub(super) fn of_version(group: &Group<'_>, version: &Version<'_>) -> Map<String
         let object = name(definition, version.name, &names.kind);
         let list = name(definition, version.name, &names.list_kind);
         schemas.insert(list, list_schema(definition, of_version, &object));
-        schemas.insert(object, object_schema(definition, of_version));
+        schemas.insert(
+            object,
+            object_schema(definition, of_version, OpenApiVersion::V3),
+        );
     }
     for kind in ["DeleteOptions", "WatchEvent"] {
         let name = format!("{META}{kind}");
@@ -94,22 +91,25 @@ fn collect_references(value: &Value, names: &mut Vec<String>) {
     }
 }
 
-fn object_schema(definition: &ResourceDefinition, version: &VersionDefinition) -> Value {
-    let mut schema = version.schema.document().clone();
-    extend(&mut schema);
-    if !schema.is_object() {
-        schema = json!({});
-    }
-    schema["type"] = json!("object");
-    if !schema["properties"].is_object() {
-        schema["properties"] = json!({});
-    }
-    let properties = &mut schema["properties"];
-    add_type(properties);
-    properties["metadata"] = described_reference("ObjectMeta", "Standard object's metadata.");
-    if definition.object_model == ObjectModel::Typed {
-        properties["metadata"]["default"] = json!({});
-    }
+/// The schemas of v2 of custom resources and typed ones, where they are not simply those of v3 in other words.
+pub(super) fn of_version_2(version: &Version<'_>) -> Map<String, Value> {
+    let objects = version.resources.iter().map(|(definition, of_version)| {
+        let name = name(definition, version.name, &definition.names.kind);
+        (
+            name,
+            object_schema(definition, of_version, OpenApiVersion::V2),
+        )
+    });
+    objects.collect()
+}
+
+fn object_schema(
+    definition: &ResourceDefinition,
+    version: &VersionDefinition,
+    form: OpenApiVersion,
+) -> Value {
+    let document = version.schema.document();
+    let mut schema = published::object(document, definition.object_model, form);
     add_extensions(&mut schema, definition, version, &definition.names.kind);
     schema
 }
@@ -141,22 +141,6 @@ fn list_schema(
     schema
 }
 
-fn add_type(properties: &mut Value) {
-    properties["apiVersion"] = json!({
-        "description": "Version of the schema of this object, as group/version.",
-        "type": "string",
-    });
-    properties["kind"] = json!({
-        "description": "Kind of this object, in CamelCase.",
-        "type": "string",
-    });
-}
-
-/// A reference cannot have siblings in OpenAPI v3.0, so it stands in an `allOf`.
-fn described_reference(kind: &str, description: &str) -> Value {
-    json!({"description": description, "allOf": [reference(&format!("{META}{kind}"))]})
-}
-
 fn add_extensions(
     schema: &mut Value,
     definition: &ResourceDefinition,
@@ -172,45 +156,5 @@ fn add_extensions(
         .collect();
     if !fields.is_empty() {
         schema["x-kubernetes-selectable-fields"] = json!(fields);
-    }
-}
-
-/// Says in plain OpenAPI what the extensions mean: either type of `int-or-string`, the fields that every
-/// embedded object has.
-fn extend(schema: &mut Value) {
-    let Value::Object(map) = schema else {
-        return;
-    };
-    if let Some(properties) = map.get_mut("properties").and_then(Value::as_object_mut) {
-        properties.values_mut().for_each(extend);
-    }
-    for key in ["items", "additionalProperties"] {
-        if let Some(inner) = map.get_mut(key) {
-            extend(inner);
-        }
-    }
-    let is = |key: &str| map.get(key) == Some(&Value::Bool(true));
-    let (is_int_or_string, is_embedded) = (
-        is("x-kubernetes-int-or-string"),
-        is("x-kubernetes-embedded-resource"),
-    );
-    if is_int_or_string && !map.contains_key("anyOf") && !map.contains_key("allOf") {
-        map.insert(
-            "anyOf".into(),
-            json!([{"type": "integer"}, {"type": "string"}]),
-        );
-    }
-    if is_embedded {
-        let properties = map.entry("properties").or_insert_with(|| json!({}));
-        add_type(properties);
-        properties["metadata"] = described_reference("ObjectMeta", "Standard object's metadata.");
-        let required = map.entry("required").or_insert_with(|| json!([]));
-        if let Value::Array(required) = required {
-            for name in ["kind", "apiVersion"] {
-                if !required.contains(&json!(name)) {
-                    required.push(json!(name));
-                }
-            }
-        }
     }
 }

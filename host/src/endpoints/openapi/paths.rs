@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::definitions::{self, META};
+use super::definitions;
 use super::parameters::{self, DELETE, DELETE_COLLECTION, LIST, PATCH, READ, WRITE};
+use super::published::{META, reference};
 use crate::endpoints::discovery::groups::{Group, Version};
 use crate::registry::definition::{ObjectModel, VersionDefinition};
 use crate::registry::{ResourceDefinition, patch};
@@ -391,7 +392,7 @@ fn meta(kind: &str) -> String {
 
 /// The same schema in each of the media types.
 fn content(media_types: &[&str], schema: &str) -> Map<String, Value> {
-    let reference = json!({"schema": definitions::reference(schema)});
+    let reference = json!({"schema": reference(schema)});
     let content = media_types
         .iter()
         .map(|it| ((*it).to_owned(), reference.clone()));

@@ -1,16 +1,14 @@
-//! OpenAPI v2 (swagger) of everything, derived from the v3 documents.
-//!
-//! What v2 cannot say is left out, as k8s.io/apiextensions-apiserver, pkg/controller/openapi/v2, does: `oneOf`,
-//! `anyOf`, `allOf`, `not`; the type and the inner of what may be null; the inner of what keeps unknown fields.
+//! OpenAPI v2 (swagger) of everything, derived from the v3 documents; but the kinds' own schemas are made for it.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::definitions::META;
-
-/// `documents` are the v3 ones.
-pub(super) fn document<'a>(documents: impl Iterator<Item = &'a Value>) -> Value {
+/// `documents` are the v3 ones, `objects` the kinds' own schemas by name.
+pub(super) fn document<'a>(
+    documents: impl Iterator<Item = &'a Value>,
+    objects: &Map<String, Value>,
+) -> Value {
     let (mut paths, mut definitions) = (Map::new(), Map::new());
     let mut parameters = Parameters::default();
     let mut info = Value::Null;
@@ -20,10 +18,9 @@ pub(super) fn document<'a>(documents: impl Iterator<Item = &'a Value>) -> Value 
             paths.insert(path.clone(), path_item(item, &mut parameters));
         }
         for (name, schema) in fields(&document["components"]["schemas"]) {
-            let is_typed = is_typed(schema);
-            let mut schema = simplified(schema);
-            // Typed servers publish no defaults here, and neither do Kubernetes' own types.
-            if name.starts_with(META) || name.starts_with("io.k8s.") || is_typed {
+            let own = objects.get(name);
+            let mut schema = simplified(own.unwrap_or(schema));
+            if own.is_none() {
                 drop_defaults(&mut schema);
             }
             match definitions.get_mut(name) {
@@ -158,6 +155,7 @@ fn parameter(parameter: &Value) -> Value {
     out
 }
 
+/// The same without what v2 has no words for.
 fn simplified(schema: &Value) -> Value {
     let Value::Object(map) = schema else {
         return schema.clone();
@@ -175,60 +173,20 @@ fn simplified(schema: &Value) -> Value {
         }
         return out;
     }
-    let is = |key: &str| map.get(key) == Some(&Value::Bool(true));
-    let (is_nullable, is_open) = (is("nullable"), is("x-kubernetes-preserve-unknown-fields"));
     let mut out = Map::new();
     for (key, value) in map {
         let value = match key.as_str() {
-            "allOf" | "anyOf" | "oneOf" | "not" | "nullable" => continue,
-            "properties" | "items" if is_nullable || is_open => continue,
-            // kubectl takes what has a type to have its inner too.
-            "type" if is_nullable || is_open && value == "object" => continue,
-            "type" if value == "array" && (is_open || !map.contains_key("items")) => continue,
+            "allOf" | "anyOf" | "oneOf" | "not" => continue,
             "properties" => {
                 let inner = fields(value).map(|(name, it)| (name.clone(), simplified(it)));
                 Value::Object(inner.collect())
             }
             "items" | "additionalProperties" => simplified(value),
-            "required" => match required(value, map) {
-                Some(required) => required,
-                None => continue,
-            },
             _ => value.clone(),
         };
         out.insert(key.clone(), value);
     }
     Value::Object(out)
-}
-
-/// Those that must be there and may not be null.
-fn required(required: &Value, schema: &Map<String, Value>) -> Option<Value> {
-    if schema
-        .get("additionalProperties")
-        .is_some_and(|it| it["nullable"] == true)
-    {
-        return None;
-    }
-    // An open object has lost what its embedded fields are.
-    let is_open = schema.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true));
-    let is_embedded = schema.get("x-kubernetes-embedded-resource") == Some(&Value::Bool(true));
-    let left: Vec<&Value> = items(required)
-        .iter()
-        .filter(|name| {
-            let name = name.as_str().unwrap_or_default();
-            let is_nullable = schema
-                .get("properties")
-                .is_some_and(|it| it[name]["nullable"] == true);
-            let is_added = is_open && is_embedded && matches!(name, "kind" | "apiVersion");
-            !is_nullable && !is_added
-        })
-        .collect();
-    (!left.is_empty()).then(|| json!(left))
-}
-
-/// Typed objects have a default for their metadata.
-fn is_typed(schema: &Value) -> bool {
-    schema["properties"]["metadata"]["default"].is_object()
 }
 
 fn drop_defaults(schema: &mut Value) {

@@ -370,6 +370,17 @@ fn check_bounded(schema: &Schema, spec: Value) {
 }
 
 #[test]
+fn long_lists_of_plain_values_are_no_work() {
+    let schema = compile(
+        &json!({"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 9}}),
+    );
+    let object = object(json!(vec![1; 700_000]));
+    let operand = Operand::Map(&object);
+    let (errors, steps) = validate::validate_within(&schema.root, operand, None, "", work::LIMIT);
+    assert!(errors.is_empty() && steps < work::LIMIT / 2, "{steps}");
+}
+
+#[test]
 fn ordinary_objects_take_few_steps() {
     let schema = anchor();
     let spec = json!({

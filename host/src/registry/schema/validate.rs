@@ -88,6 +88,8 @@ struct Validator<'a> {
     /// Whether it is only asked if there are errors; then `errors` stays empty.
     is_quiet: bool,
     has_failed: bool,
+    /// Whether what is looked at is one of several alternatives.
+    is_alternative: bool,
     errors: Vec<FieldError>,
     work: Work,
 }
@@ -98,6 +100,7 @@ impl<'a> Validator<'a> {
             prefix,
             is_quiet,
             has_failed: false,
+            is_alternative: false,
             errors: Vec::new(),
             work: Work::new(limit),
         }
@@ -109,6 +112,7 @@ impl<'a> Validator<'a> {
             return;
         }
         let error = make(field(self.prefix, path));
+        self.work.spend(work::ERROR);
         self.work.spend_bytes(error.message.len());
         self.errors.push(error);
     }
@@ -152,7 +156,11 @@ impl<'a> Validator<'a> {
         path: Path<'_>,
         old: Option<Operand<'_>>,
     ) -> u64 {
-        if !self.work.spend(work::NODE) || (self.is_quiet && self.has_failed) {
+        let steps = match self.is_alternative {
+            true => work::ALTERNATIVE,
+            false => work::NODE,
+        };
+        if !self.work.spend(steps) || (self.is_quiet && self.has_failed) {
             return 0;
         }
         let before = self.errors.len();

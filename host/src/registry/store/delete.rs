@@ -127,14 +127,14 @@ impl Store {
         )))
     }
 
-    /// The stored bytes as a tree, with the defaults of today's schema.
+    /// The stored bytes as a tree, in the form of today's schema.
     pub(crate) fn parse(&self, cached: &CachedObject) -> Result<Object> {
         let mut object = Object::from_slice(&cached.bytes).ok_or_else(|| -> Box<Status> {
             tracing::error!(key = %cached.key, "a stored object is no JSON object");
             status::internal("the stored object cannot be read")
         })?;
         if self.is_of_older_schema(cached) {
-            self.add_defaults(&mut object);
+            self.renew(&mut object);
         }
         Ok(object)
     }

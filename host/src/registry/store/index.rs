@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::registry::ResourceDefinition;
 use crate::storage::watch_cache::{Attributes, Indexer};
 
-/// Reads labels and the storage version's selectable fields.
+/// Reads labels and the fields that any version lets clients select by.
 pub struct ObjectIndexer {
     fields: Vec<Field>,
 }
@@ -25,17 +25,13 @@ struct Field {
 
 impl ObjectIndexer {
     pub fn new(definition: &ResourceDefinition) -> Self {
-        let fields = definition
-            .storage_version()
-            .selectable_fields
-            .iter()
-            .map(|field| {
-                let path = field.json_path.trim_start_matches('.');
-                Field {
-                    path: Arc::from(path),
-                    segments: path.split('.').map(str::to_owned).collect(),
-                }
-            });
+        let fields = definition.selectable_paths().into_iter().map(|path| {
+            let path = path.trim_start_matches('.');
+            Field {
+                path: Arc::from(path),
+                segments: path.split('.').map(str::to_owned).collect(),
+            }
+        });
         Self {
             fields: fields.collect(),
         }

@@ -192,8 +192,8 @@ impl Store {
         }
         match change {
             Change::Patch { patch, .. } if patch.touches_only_ownership() => {
-                let meta = self.definition.storage_version().schema.patch_meta();
-                let mut patched = patch.apply(old, meta)?;
+                let mut patched =
+                    patch.apply(old, self.definition.storage_version().schema.patch_meta())?;
                 self.check_patched(target, old, &mut patched)?;
                 Ok(Some(patched))
             }

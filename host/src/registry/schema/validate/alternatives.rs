@@ -111,7 +111,9 @@ impl Validator<'_> {
     fn attempt(&mut self, node: &Node, value: Operand<'_>, path: Path<'_>) -> Attempt {
         let failed_before = std::mem::take(&mut self.has_failed);
         let errors_before = self.errors.len();
+        let was_alternative = std::mem::replace(&mut self.is_alternative, true);
         let passed = self.node(node, value, path, None);
+        self.is_alternative = was_alternative;
         Attempt {
             errors: self.errors.split_off(errors_before),
             is_valid: !std::mem::replace(&mut self.has_failed, failed_before),

@@ -197,7 +197,7 @@ impl Store {
                 return Err(failed("it changed the object's name"));
             }
             if is_stored(source) {
-                self.add_defaults(&mut object);
+                self.renew(&mut object);
             } else {
                 self.coerce(&mut object, version);
             }
