@@ -5,6 +5,7 @@ mod api;
 mod arrows;
 mod bad_input;
 mod durability;
+mod errors;
 mod misbehaving;
 mod odd_requests;
 mod plugins;

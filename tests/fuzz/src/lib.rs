@@ -5,8 +5,10 @@
 //! between them that is in no UTF-8 text: [`parts`].
 
 pub mod accept;
+pub mod apply;
 pub mod continue_token;
 pub mod decoder;
+pub mod fields_v1;
 pub mod patch;
 pub mod path;
 pub mod schema;
@@ -18,8 +20,10 @@ pub type Target = (&'static str, fn(&[u8]));
 
 pub const TARGETS: &[Target] = &[
     ("accept", accept::run),
+    ("apply", apply::run),
     ("continue_token", continue_token::run),
     ("decoder", decoder::run),
+    ("fields_v1", fields_v1::run),
     ("patch", patch::run),
     ("path", path::run),
     ("schema", schema::run),

@@ -9,6 +9,7 @@
 //! | `never_returns` | `loops.example.com`, `loops` | spins in validate, unless `spec.calm` is true |
 //! | `allocates_without_end` | `hogs.example.com`, `hogs` | fills its memory in validate, unless `spec.calm` is true |
 //! | `sleeps` | `sleepers.example.com`, `sleepers` | sleeps for an hour in validate, unless `spec.calm` is true |
+//! | `never_lists` | `silent.example.com`, `silences` | keeps its objects itself and fails whenever it is asked for them |
 //! | `returns_garbage` | `garbage.example.com`, `heaps` | breaks the rule of mutate that `spec.breaks` names: `json`, `kind`, `name`, `uid` or `resourceVersion` |
 //! | `bad_manifest` | `bad.example.com` | has the unknown field `plurall` in its manifest |
 //! | `manifest_is_no_json` | | answers `not JSON` for a manifest |

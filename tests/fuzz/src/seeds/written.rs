@@ -124,6 +124,32 @@ const SCHEMAS: [(&str, &str); 6] = [
     ),
 ];
 
+const FIELDS_V1: [&str; 6] = [
+    r#"{"f:spec":{"f:replicas":{},"f:list":{".":{},"v:\"a\"":{},"v:1.50":{}}}}"#,
+    r#"{"f:keyed":{"k:{\"name\":\"a\",\"port\":80}":{".":{},"f:name":{},"f:port":{},"f:text":{}}}}"#,
+    r#"{"f:labels":{"f:a":{},"f:":{}},"i:0":{},"i:-1":{".":{}}}"#,
+    r#"{"f:whole":{},"f:list":{},"f:number":{}}"#,
+    r#"{"k:{}":{},"v:null":{},"v:{\"a\":[1]}":{},"f:\u00e9\ud83d\ude00":{}}"#,
+    "null",
+];
+
+/// Live objects and configurations, for the schema of the target `apply`.
+const APPLIES: [(&str, &str); 4] = [
+    (
+        r#"{"keyed":[{"name":"a","port":80,"text":"t"},{"name":"b","port":81}],"labels":{"a":"1"}}"#,
+        r#"{"keyed":[{"name":"b","port":81,"text":"u"}],"labels":{"b":"2"}}"#,
+    ),
+    (
+        r#"{"list":["a"],"whole":{"a":"1"},"number":null}"#,
+        r#"{"list":["b","b"],"whole":{"a":"2"},"number":5}"#,
+    ),
+    (
+        r#"{"keyed":[{"name":"a","set":["x","y"]},{"name":"a","set":["x","x"]}]}"#,
+        r#"{"keyed":[{"name":"a","port":80,"set":["z"]}],"open":{"any":[{"b":null}]}}"#,
+    ),
+    (r#"{"labels":{"a":"1"},"open":{"a":{"b":1}}}"#, "{}"),
+];
+
 pub(super) fn seeds(target: &str) -> Vec<Vec<u8>> {
     let plain = |texts: &[&str]| texts.iter().map(|it| it.as_bytes().to_vec()).collect();
     match target {
@@ -142,6 +168,19 @@ pub(super) fn seeds(target: &str) -> Vec<Vec<u8>> {
                 chosen(*kind, &joined(patch.as_bytes(), OBJECT.as_bytes()))
             };
             patches.map(seed).collect()
+        }
+        "fields_v1" => plain(&FIELDS_V1),
+        "apply" => {
+            let pairs = APPLIES.iter().enumerate();
+            let seeds = pairs.flat_map(|(at, (live, config))| {
+                let objects = joined(live.as_bytes(), config.as_bytes());
+                let choice = u8::from(at % 2 == 1);
+                FIELDS_V1.iter().flat_map(move |fields| {
+                    let input = joined(&objects, fields.as_bytes());
+                    [chosen(choice, &input), chosen(1 - choice, &input)]
+                })
+            });
+            seeds.collect()
         }
         "decoder" => BODIES
             .iter()
