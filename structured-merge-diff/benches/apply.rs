@@ -57,10 +57,9 @@ fn main() {
             time("prune", || stored.apply(&of, &fewer)),
         ),
     ];
-    println!("{:<28} {baseline:?}", "merge patch");
-    for (name, took) in measured {
-        let factor = took.as_secs_f64() / baseline.as_secs_f64();
-        println!("{name:<28} {took:?}, {factor:.2} times the merge patch");
+    baseline.print("merge patch", &baseline);
+    for (name, cost) in measured {
+        cost.print(name, &baseline);
     }
 }
 
@@ -235,10 +234,13 @@ fn merge(target: &mut Value, patch: Value) {
 }
 
 /// What it takes when little else is going on. `BENCH_ONLY` names the one that is to be run.
-fn time<T>(name: &str, mut run: impl FnMut() -> T) -> Duration {
+fn time<T>(name: &str, mut run: impl FnMut() -> T) -> Cost {
     if std::env::var("BENCH_ONLY").is_ok_and(|it| it != name) {
-        return Duration::ZERO;
+        return Cost::default();
     }
+    let allocations = allocation_counter::measure(|| {
+        black_box(run());
+    });
     let mut rounds = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
         let started = Instant::now();
@@ -246,7 +248,34 @@ fn time<T>(name: &str, mut run: impl FnMut() -> T) -> Duration {
         rounds.push(started.elapsed());
     }
     rounds.sort_unstable();
-    rounds[ROUNDS / 20]
+    Cost {
+        took: rounds[ROUNDS / 20],
+        allocations: allocations.count_total,
+        bytes: allocations.bytes_total,
+    }
+}
+
+/// Of one run.
+#[derive(Default)]
+struct Cost {
+    took: Duration,
+    allocations: u64,
+    bytes: u64,
+}
+
+impl Cost {
+    fn print(&self, name: &str, baseline: &Self) {
+        let Self {
+            took,
+            allocations,
+            bytes,
+        } = self;
+        let factor = took.as_secs_f64() / baseline.took.as_secs_f64();
+        let kibibytes = bytes / 1024;
+        println!(
+            "{name:<28} {took:>10.1?} {factor:>5.2} {allocations:>8} allocations {kibibytes:>6} KiB"
+        );
+    }
 }
 
 fn now<T>(future: impl Future<Output = T>) -> T {

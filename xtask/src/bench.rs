@@ -23,7 +23,8 @@ The server is built for release (ten minutes on two cores, the first time), serv
 CustomResourceDefinition on loopback, and keeps its data in a temporary folder. Client and server share the
 machine: compare figures only with those of the same machine, with nothing else running on it.")]
 pub(crate) struct Args {
-    /// Measure these operations only: get, list, create, update, merge-patch, json-patch.
+    /// Measure these operations only: get, list, create, update, merge-patch, json-patch,
+    /// apply.
     #[arg(long, value_name = "OPERATION,…")]
     only: Option<String>,
     /// Measure what a schema costs, beside parsing the same object, and no requests.

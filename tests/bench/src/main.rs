@@ -6,6 +6,7 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark is what it prints")]
 
+mod composition;
 mod load;
 mod report;
 mod resources;
@@ -104,8 +105,14 @@ async fn measure_requests(args: &Args) -> Result<BTreeMap<String, report::Cell>>
     let wanted = &args.wanted;
     let folders = DevFolders::new()?;
     folders.drop_plugin(&args.plugin, "wardle")?;
-    let definition = serde_json::to_vec(&definition())?;
-    std::fs::write(folders.path("plugins").join("workloads.json"), definition)?;
+    for (kind, plural, schema) in [
+        ("Workload", "workloads", schema::definition()),
+        ("Composition", "compositions", composition::schema()),
+    ] {
+        let definition = serde_json::to_vec(&definition(kind, plural, &schema))?;
+        let file = folders.path("plugins").join(format!("{plural}.json"));
+        std::fs::write(file, definition)?;
+    }
     let port = free_port()?;
     let mut command = folders.command_of(&args.server, port);
     let dev = folders.start_with(&mut command, port).await?;
@@ -119,7 +126,10 @@ async fn measure_requests(args: &Args) -> Result<BTreeMap<String, report::Cell>>
         .filter(|it| wanted.only.is_empty() || wanted.only.contains(it))
         .copied()
         .collect();
-    let figures = operations.len() * Resource::ALL.len() * wanted.clients.len();
+    let combinations = Resource::ALL
+        .iter()
+        .flat_map(|resource| operations.iter().filter(|it| resource.takes(**it)));
+    let figures = combinations.count() * wanted.clients.len();
     let bar = progress(figures)?;
     let mut cells = BTreeMap::new();
     for resource in Resource::ALL {
@@ -129,7 +139,7 @@ async fn measure_requests(args: &Args) -> Result<BTreeMap<String, report::Cell>>
             resources::LISTED
         ));
         resource.fill(&mut connection.user()).await?;
-        for &operation in &operations {
+        for &operation in operations.iter().filter(|it| resource.takes(**it)) {
             for &clients in &wanted.clients {
                 let title = format!(
                     "{}, {}, {clients:>2} clients",
@@ -167,18 +177,20 @@ fn progress(figures: usize) -> Result<ProgressBar> {
     Ok(bar)
 }
 
-fn definition() -> serde_json::Value {
+fn definition(kind: &str, plural: &str, schema: &serde_json::Value) -> serde_json::Value {
     serde_json::json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": "workloads.bench.example.com"},
+        "metadata": {"name": format!("{plural}.bench.example.com")},
         "spec": {
             "group": "bench.example.com",
             "scope": "Namespaced",
-            "names": {"plural": "workloads", "singular": "workload", "kind": "Workload", "listKind": "WorkloadList"},
+            "names": {
+                "plural": plural, "singular": kind.to_lowercase(), "kind": kind, "listKind": format!("{kind}List"),
+            },
             "versions": [{
                 "name": "v1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": schema::definition()},
+                "schema": {"openAPIV3Schema": schema},
             }],
         },
     })

@@ -1,4 +1,4 @@
-//! What is asked for: two resources, one with a plugin's hooks and one with nothing but a schema, and the
+//! What is asked for: resources with a plugin's hooks, with nothing but a schema, and with five managers, and the
 //! operations on them.
 
 use anyhow::{Context as _, Result};
@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::composition;
 use crate::load::User;
 use crate::schema;
 
@@ -29,6 +30,8 @@ pub(crate) enum Operation {
     MergePatch,
     /// a JSON patch of one field
     JsonPatch,
+    /// server-side apply that changes one field
+    Apply,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,16 +40,27 @@ pub(crate) enum Resource {
     Hooks,
     /// A CustomResourceDefinition with a schema of forty fields.
     Schema,
+    /// Objects of 10 KiB with lists of maps, parts of which five managers have applied.
+    Managed,
 }
 
+/// Who applies the parts of a managed object.
+const MANAGERS: [&str; 5] = ["m0", "m1", "m2", "m3", "m4"];
+
 impl Resource {
-    pub(crate) const ALL: [Self; 2] = [Self::Hooks, Self::Schema];
+    pub(crate) const ALL: [Self; 3] = [Self::Hooks, Self::Schema, Self::Managed];
 
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Hooks => "plugin",
             Self::Schema => "definition",
+            Self::Managed => "five managers",
         }
+    }
+
+    /// Of managed objects only what changes a field is of interest.
+    pub(crate) fn takes(self, operation: Operation) -> bool {
+        self != Self::Managed || matches!(operation, Operation::MergePatch | Operation::Apply)
     }
 
     /// Lists have a namespace of their own.
@@ -56,6 +70,9 @@ impl Resource {
                 format!("/apis/wardle.example.com/v1beta1/namespaces/{namespace}/flunders")
             }
             Self::Schema => format!("/apis/bench.example.com/v1/namespaces/{namespace}/workloads"),
+            Self::Managed => {
+                format!("/apis/bench.example.com/v1/namespaces/{namespace}/compositions")
+            }
         }
     }
 
@@ -80,6 +97,7 @@ impl Resource {
                 object["spec"]["notes"] = format!("number-{round}").into();
                 object
             }
+            Self::Managed => composition::part(name, round, 0),
         }
     }
 
@@ -87,12 +105,15 @@ impl Resource {
     fn changed(self) -> &'static str {
         match self {
             Self::Hooks => "flunderReference",
-            Self::Schema => "notes",
+            Self::Schema | Self::Managed => "notes",
         }
     }
 
     /// Fills the list.
     pub(crate) async fn fill(self, user: &mut User) -> Result<()> {
+        if !self.takes(Operation::List) {
+            return Ok(());
+        }
         let path = self.collection("list");
         for number in 0..LISTED {
             let object = self.object(&format!("listed-{number:04}"), 0);
@@ -136,6 +157,14 @@ impl Operation {
 impl Work {
     /// Makes the object that is changed.
     pub(crate) async fn prepare(&mut self, user: &mut User) -> Result<()> {
+        if self.resource == Resource::Managed {
+            let item = format!("{}/{}", self.resource.path(), self.name);
+            for (number, manager) in MANAGERS.iter().enumerate() {
+                let part = composition::part(&self.name, 0, number);
+                apply(user, &item, manager, &part).await?;
+            }
+            return Ok(());
+        }
         let object = self.resource.object(&self.name, 0);
         let body = object.to_string().into();
         let answer = user
@@ -183,9 +212,21 @@ impl Work {
                 let media = "application/json-patch+json";
                 user.send(Method::PATCH, &item, media, body.into()).await?;
             }
+            Operation::Apply => {
+                let object = self.resource.object(name, round);
+                apply(user, &item, MANAGERS[0], &object).await?;
+            }
         }
         Ok(())
     }
+}
+
+async fn apply(user: &mut User, item: &str, manager: &str, object: &Value) -> Result<()> {
+    let path = format!("{item}?fieldManager={manager}&force=true");
+    let media = "application/apply-patch+yaml";
+    user.send(Method::PATCH, &path, media, object.to_string().into())
+        .await?;
+    Ok(())
 }
 
 /// Read from the text: parsing all of it would cost the client as much as the server.
