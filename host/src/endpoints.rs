@@ -267,7 +267,7 @@ impl Api {
         let answer = async {
             match request.info.verb.as_str() {
                 "get" => get::get(&mut request).await,
-                "list" => list::list(&mut request).await,
+                "list" => list::list(&mut request, &*self.namespaces).await,
                 "watch" => {
                     let open = self.metrics.begin_watch(&request.info);
                     watch::watch(&mut request, connection, open).await
@@ -276,7 +276,9 @@ impl Api {
                 "update" => update::update(&mut request, &self.authorizer, &self.namespaces).await,
                 "patch" => patch::patch(&mut request, &self.authorizer, &self.namespaces).await,
                 "delete" => delete::delete(&mut request).await,
-                "deletecollection" => delete::delete_collection(&mut request).await,
+                "deletecollection" => {
+                    delete::delete_collection(&mut request, &*self.namespaces).await
+                }
                 verb => Err(status::method_not_allowed(
                     &request.store.definition().group_resource(),
                     verb,

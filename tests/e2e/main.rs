@@ -3,13 +3,15 @@
 //! One cluster for all tests: they run in the order of [`run`], each on what the ones before it left, as an
 //! operator's day goes. `OUTRIGGER_PEERS` names the folder with etcd, kube-apiserver and kubectl; `cargo xtask
 //! test --only e2e` finds or builds them and sets it. Without it nothing runs, and that is said; with `CI=true`
-//! it is a failure.
+//! it is a failure. `OUTRIGGER_CONTROLLER_MANAGER` names kube-controller-manager, if it is not in that folder; the
+//! tests of controllers need it too.
 
 #![expect(
     clippy::print_stdout,
     reason = "a test runner answers on standard output"
 )]
 
+mod controllers;
 mod discovery;
 mod own_certificate;
 mod registration;
@@ -22,9 +24,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::Result;
-use outrigger_tests::{cluster, process};
+use outrigger_tests::installed::Installed;
+use outrigger_tests::{cluster, controller_manager, process};
 
-const TESTS: usize = 14;
+const TESTS: usize = 14 + CONTROLLER_TESTS;
+const CONTROLLER_TESTS: usize = 7;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -32,15 +36,11 @@ async fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if cluster::peers().is_none() {
-        let is_required = std::env::var("CI").is_ok_and(|it| it == "true");
         println!(
             "e2e needs etcd, kube-apiserver and kubectl: `cargo xtask test --only e2e` finds or builds them"
         );
         let mut tally = Tally::default();
-        match is_required {
-            true => tally.failed = TESTS,
-            false => tally.ignored = TESTS,
-        }
+        tally.leave_out(TESTS);
         return tally.finish();
     }
     let _ = process::keep_logs();
@@ -82,8 +82,37 @@ async fn run(tally: &mut Tally) {
     tally.test(name, survival::host_restart(it)).await;
     let name = "a_restart_of_kube_apiserver_is_survived";
     tally.test(name, survival::apiserver_restart(it)).await;
+    controllers(it, tally).await;
     let name = "serves_with_a_certificate_of_ones_own_and_reloads_it";
     tally.test(name, own_certificate::reloads(it)).await;
+}
+
+/// Only here there is a kube-controller-manager: it would act on what the other tests leave.
+async fn controllers(it: &mut Installed, tally: &mut Tally) {
+    if controller_manager::program().is_none() {
+        println!(
+            "the tests of controllers need kube-controller-manager: `cargo xtask test --only e2e` finds or builds it"
+        );
+        tally.leave_out(CONTROLLER_TESTS);
+        return;
+    }
+    let name = "serves_another_plugin_to_the_controllers";
+    let Some(mut manager) = tally.test(name, controllers::start(it)).await else {
+        tally.failed += CONTROLLER_TESTS - 1;
+        return;
+    };
+    let name = "a_deleted_namespace_takes_plugin_objects_along_and_waits_for_their_finalizers";
+    tally.test(name, controllers::goes(it)).await;
+    let name = "garbage_is_collected_between_plugin_objects_and_built_in_ones";
+    tally.test(name, controllers::collects(it)).await;
+    let name = "a_quota_counts_plugin_objects";
+    tally.test(name, controllers::counts(it)).await;
+    let name = "an_autoscaler_raises_a_plugin_object_to_its_minimum";
+    tally.test(name, controllers::raises(it)).await;
+    let name = "namespaces_garbage_and_quotas_go_on_while_a_plugin_traps_on_every_call";
+    tally.test(name, controllers::go_on(it, &mut manager)).await;
+    let name = "what_a_broken_plugin_keeps_goes_once_it_works_again";
+    tally.test(name, controllers::recovers(it)).await;
 }
 
 #[derive(Default)]
@@ -111,6 +140,15 @@ impl Tally {
                 self.failed += 1;
                 None
             }
+        }
+    }
+
+    /// Counts tests that cannot run here.
+    fn leave_out(&mut self, tests: usize) {
+        let is_required = std::env::var("CI").is_ok_and(|it| it == "true");
+        match is_required {
+            true => self.failed += tests,
+            false => self.ignored += tests,
         }
     }
 

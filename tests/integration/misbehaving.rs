@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use outrigger_tests::artifacts::{example, guest};
-use outrigger_tests::host::DevFolders;
+use outrigger_tests::host::{DevFolders, READY_DEADLINE};
+use outrigger_tests::wait;
 use serde_json::json;
 
 use crate::api::{GREETINGS, greeting, guest_object, guest_path, names};
@@ -113,5 +114,46 @@ async fn an_answer_that_breaks_the_contract_is_not_stored() -> Result<()> {
             assert!(!names(&client, &path).await?.contains(&rule.to_owned()));
         }
     }
+    dev.stop().await
+}
+
+/// Found with kube-controller-manager: an answer of 500, as the deleted objects could not be converted for it, made
+/// the deletion of a namespace fail again and again.
+#[tokio::test]
+async fn objects_of_a_plugin_that_traps_on_every_call_are_still_deleted() -> Result<()> {
+    let folders = DevFolders::new()?;
+    folders.drop_plugin(&guest("ships_afloat")?, "ships")?;
+    let dev = folders.start().await?;
+    let client = dev.client()?;
+    let path = guest_path("ships.example.com", "ships");
+    // As they are stored, they can be read without the plugin.
+    let stored = path.replace("/v1/", "/v1beta1/");
+    for name in ["gone", "held"] {
+        let mut ship = guest_object("ships.example.com", "Ship", name, &json!({"sails": 1}));
+        if name == "held" {
+            ship["metadata"]["finalizers"] = json!(["example.com/hold"]);
+        }
+        client.post(&path, &ship).await?.ok()?;
+    }
+    folders.drop_plugin(&guest("ships_wrecked")?, "ships")?;
+    wait::until("the plugin to trap", READY_DEADLINE, || async {
+        let answer = client.get(&path).await?;
+        anyhow::ensure!(answer.status.is_server_error(), "{}", answer.text());
+        Ok(())
+    })
+    .await?;
+
+    let deleted = client.delete(&path).await?;
+    assert_eq!(deleted.status, 200, "{}", deleted.text());
+    let status = deleted.json()?;
+    assert_eq!(status["status"], "Success", "{status}");
+    let said = status["message"].as_str().unwrap_or_default();
+    assert!(said.starts_with("the objects were deleted, but"), "{said}");
+    assert_eq!(names(&client, &stored).await?, ["held"]);
+
+    let patch = json!({"metadata": {"finalizers": null}});
+    let released = client.merge_patch(&format!("{path}/held"), &patch).await?;
+    assert_eq!(released.status, 200, "{}", released.text());
+    assert!(names(&client, &stored).await?.is_empty());
     dev.stop().await
 }

@@ -1,7 +1,7 @@
 //! A control plane of its own: etcd and kube-apiserver, on ports of 127.0.0.1.
 //!
-//! Not there: kube-controller-manager (no garbage collection, no EndpointSlices, no tokens in Secrets),
-//! scheduler and kubelet.
+//! Not there: kube-controller-manager (no garbage collection, no EndpointSlices, no tokens in Secrets), which
+//! [`crate::controller_manager`] starts for the tests that are about it, scheduler and kubelet.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -39,12 +39,25 @@ pub fn deploy() -> String {
     root().join("deploy/base").display().to_string()
 }
 
-/// Puts plugins and definitions into the ConfigMap, as the comment in the Deployment says.
+/// Puts examples and definitions into the ConfigMap, as the comment in the Deployment says.
 pub async fn write_plugins(
     kubectl: &Kubectl,
     plugins: &[&str],
     definitions: &[PathBuf],
 ) -> Result<()> {
+    let mut files = Vec::new();
+    for name in plugins {
+        files.push((format!("{name}.wasm"), example(name)?));
+    }
+    for file in definitions {
+        let name = file.file_name().context("no file")?;
+        files.push((name.to_string_lossy().into_owned(), file.clone()));
+    }
+    write_plugin_files(kubectl, &files).await
+}
+
+/// Makes the ConfigMap hold these files, under these names.
+pub async fn write_plugin_files(kubectl: &Kubectl, files: &[(String, PathBuf)]) -> Result<()> {
     let mut args = vec![
         "create".to_owned(),
         "configmap".to_owned(),
@@ -53,12 +66,8 @@ pub async fn write_plugins(
         "--dry-run=client".to_owned(),
         "--output=json".to_owned(),
     ];
-    for name in plugins {
-        let file: PathBuf = example(name)?;
-        args.push(format!("--from-file={name}.wasm={}", file.display()));
-    }
-    let files = definitions.iter();
-    args.extend(files.map(|it| format!("--from-file={}", it.display())));
+    let files = files.iter();
+    args.extend(files.map(|(name, file)| format!("--from-file={name}={}", file.display())));
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let object = kubectl.ok(&args).await?;
     // Not `apply`: its annotation would hold the components a second time, over the limit of annotations.

@@ -7,6 +7,7 @@ pub mod artifacts;
 pub mod certificates;
 pub mod client;
 pub mod cluster;
+pub mod controller_manager;
 pub mod host;
 pub mod installed;
 pub mod kubeconfig;

@@ -33,7 +33,7 @@ use clap::{Parser, Subcommand};
   cargo xtask test --skip e2e,deny     all but two
   cargo xtask bench                    what requests cost
   cargo xtask fuzz schema              one fuzz target, for a minute
-  cargo xtask peers                    find or build etcd, kube-apiserver and kubectl"
+  cargo xtask peers                    find or build etcd, kube-apiserver and the rest"
 )]
 struct Args {
     #[command(subcommand)]

@@ -1,7 +1,8 @@
-//! The real peers of the end-to-end tests: etcd, kube-apiserver and kubectl.
+//! The real peers of the end-to-end tests: etcd, kube-apiserver, kubectl and kube-controller-manager.
 //!
 //! Looked for in `KUBEBUILDER_ASSETS`, then in the cache, then built with Go from the versions that
 //! `tests/peers/go.mod` and `go.sum` pin. A build takes about ten minutes on two cores with a cold cache.
+//! setup-envtest brings no kube-controller-manager, so that is looked for, and built, on its own.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -18,6 +19,11 @@ const PROGRAMS: [(&str, &str); 3] = [
     ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
     ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
 ];
+
+const CONTROLLER_MANAGER: (&str, &str) = (
+    "kube-controller-manager",
+    "k8s.io/kubernetes/cmd/kube-controller-manager",
+);
 
 /// Where the peers are, or why there are none.
 pub(crate) enum Peers {
@@ -46,6 +52,11 @@ impl fmt::Display for Missing {
 pub(crate) fn run() -> Result<ExitCode> {
     match find_or_build()? {
         Peers::Found(folder) => {
+            if let Some(program) = controller_manager()?
+                && program.parent() != Some(&folder)
+            {
+                eprintln!("kube-controller-manager: {}", program.display());
+            }
             println!("{}", folder.display());
             Ok(ExitCode::SUCCESS)
         }
@@ -62,8 +73,29 @@ pub(crate) fn find_or_build() -> Result<Peers> {
     let Some(go) = workspace::on_path("go") else {
         return Ok(Peers::Missing(Missing { cached }));
     };
-    pinned.build(&go, &cached)?;
+    for program in PROGRAMS {
+        pinned.build(&go, &cached, program)?;
+    }
     Ok(Peers::Found(cached))
+}
+
+/// Found or built; `None` where there is no Go to build it with.
+pub(crate) fn controller_manager() -> Result<Option<PathBuf>> {
+    let (program, _) = CONTROLLER_MANAGER;
+    let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(|it| PathBuf::from(it).join(program));
+    if let Some(found) = assets.filter(|it| it.is_file()) {
+        return Ok(Some(found));
+    }
+    let pinned = Pinned::read()?;
+    let cached = pinned.cached()?;
+    let built = cached.join(program);
+    if !built.is_file() {
+        let Some(go) = workspace::on_path("go") else {
+            return Ok(None);
+        };
+        pinned.build(&go, &cached, CONTROLLER_MANAGER)?;
+    }
+    Ok(Some(built))
 }
 
 /// The peers that are there already.
@@ -122,37 +154,34 @@ impl Pinned {
         Ok(workspace::cache_dir()?.join(folder))
     }
 
-    /// Builds into a folder beside `cached` and renames it at the end: a cache is whole or not there.
-    fn build(&self, go: &Path, cached: &Path) -> Result<()> {
-        let unfinished = cached.with_extension(format!("building-{}", std::process::id()));
-        std::fs::create_dir_all(&unfinished)
-            .with_context(|| format!("cannot make {}", unfinished.display()))?;
-        for (program, package) in PROGRAMS {
-            let mut step = Step::start(&format!("building {program} ({package})"));
-            let mut build = Command::new(go);
-            build
-                .current_dir(&self.module)
-                .env("CGO_ENABLED", "0")
-                .args(["build", "-v", "-trimpath", "-ldflags"])
-                .arg(ldflags(&self.version)?)
-                .arg("-o")
-                .arg(unfinished.join(program))
-                .arg(package);
-            let finished = step.run(&mut build)?;
-            if !finished.status.success() {
-                step.finish("failed");
-                let _ = std::fs::remove_dir_all(&unfinished);
-                bail!(
-                    "{program} could not be built:\n{}",
-                    finished.lines.join("\n")
-                );
-            }
-            step.finish("built");
+    /// Builds a program that is not in `cached` yet, beside it, and renames it at the end: a program is whole or
+    /// not there.
+    fn build(&self, go: &Path, cached: &Path, (program, package): (&str, &str)) -> Result<()> {
+        let finished = cached.join(program);
+        if finished.is_file() {
+            return Ok(());
         }
-        match std::fs::rename(&unfinished, cached) {
-            Err(_) if has_all(cached) => Ok(std::fs::remove_dir_all(&unfinished)?),
-            renamed => Ok(renamed?),
+        std::fs::create_dir_all(cached)
+            .with_context(|| format!("cannot make {}", cached.display()))?;
+        let unfinished = cached.join(format!("{program}.building-{}", std::process::id()));
+        let mut step = Step::start(&format!("building {program} ({package})"));
+        let mut build = Command::new(go);
+        build
+            .current_dir(&self.module)
+            .env("CGO_ENABLED", "0")
+            .args(["build", "-v", "-trimpath", "-ldflags"])
+            .arg(ldflags(&self.version)?)
+            .arg("-o")
+            .arg(&unfinished)
+            .arg(package);
+        let built = step.run(&mut build)?;
+        if !built.status.success() {
+            step.finish("failed");
+            let _ = std::fs::remove_file(&unfinished);
+            bail!("{program} could not be built:\n{}", built.lines.join("\n"));
         }
+        step.finish("built");
+        Ok(std::fs::rename(&unfinished, &finished)?)
     }
 }
 

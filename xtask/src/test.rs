@@ -244,11 +244,16 @@ fn e2e() -> Result<Count> {
         Peers::Missing(why) => return Ok(skipped("e2e", &why)),
     };
     println!("e2e: the peers are in {}", folder.display());
+    let controller_manager = peers::controller_manager()?;
     let mut count = check("building the host", &mut workspace::build_binaries())?;
     let mut command = workspace::cargo();
     command
         .args(["test", "--workspace", "--test", "e2e"])
         .env("OUTRIGGER_PEERS", folder);
+    // It says itself how many tests were not run for the lack of it.
+    if let Some(program) = controller_manager {
+        command.env("OUTRIGGER_CONTROLLER_MANAGER", program);
+    }
     count.add(cargo_test("e2e", &mut command)?);
     Ok(count)
 }

@@ -19,6 +19,9 @@ pub trait Namespaces: Send + Sync {
         resource: &GroupResource,
         name: &str,
     ) -> Result<()>;
+
+    /// Whether it is known to be on its way out; nobody is asked.
+    fn is_terminating(&self, namespace: &str) -> bool;
 }
 
 /// Where there is no cluster, every namespace exists.
@@ -28,5 +31,9 @@ pub struct EveryNamespace;
 impl Namespaces for EveryNamespace {
     async fn check_create(&self, _: &str, _: &GroupResource, _: &str) -> Result<()> {
         Ok(())
+    }
+
+    fn is_terminating(&self, _: &str) -> bool {
+        false
     }
 }

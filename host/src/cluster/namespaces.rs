@@ -121,6 +121,11 @@ impl Namespaces for ClusterNamespaces {
             None => Err(missing(namespace)),
         }
     }
+
+    fn is_terminating(&self, namespace: &str) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.namespaces.get(namespace) == Some(&Phase::Terminating)
+    }
 }
 
 impl Known {

@@ -3,6 +3,7 @@
 use super::negotiation;
 use super::request::ResourceRequest;
 use super::response;
+use crate::admission::Namespaces;
 use crate::api::request_info::is_true;
 use crate::api::status::{self, FieldError, Result};
 use crate::api::{field_selector, strconv};
@@ -11,22 +12,51 @@ use crate::registry::store::read::{List, ListOptions, Selection, VersionMatch};
 use crate::serving::Body;
 
 /// Only `timeout` bounds a list: `timeoutSeconds` is for watches.
-pub async fn list(request: &mut ResourceRequest) -> Result<http::Response<Body>> {
+pub async fn list(
+    request: &mut ResourceRequest,
+    namespaces: &dyn Namespaces,
+) -> Result<http::Response<Body>> {
     let accepted = negotiation::accept(request)?;
     let options = options(request)?;
-    let list = request.store.list(&request.context, &options).await?;
+    let list = listed(request, options, namespaces).await?;
     response::list(request, &accepted, list).await
 }
 
 /// All objects that a deletecollection selects. Upstream goes through them in pages, so a revision means exactly
 /// that one.
-pub async fn selected(request: &ResourceRequest) -> Result<List> {
+pub async fn selected(request: &mut ResourceRequest, namespaces: &dyn Namespaces) -> Result<List> {
     let mut options = options(request)?;
     let has_version = !matches!(options.resource_version.as_str(), "" | "0");
     if has_version && options.version_match.is_none() && options.continue_token.is_empty() {
         options.version_match = Some(VersionMatch::Exact);
     }
-    request.store.list(&request.context, &options).await
+    listed(request, options, namespaces).await
+}
+
+/// Where a plugin keeps the objects and does not work, a namespace that is being deleted is shown as it was last
+/// seen. With an error instead no namespace of the cluster could be deleted, though almost none has such objects.
+/// What is there to be deleted waits for the plugin all the same.
+async fn listed(
+    request: &mut ResourceRequest,
+    mut options: ListOptions,
+    namespaces: &dyn Namespaces,
+) -> Result<List> {
+    let listed = request.store.list(&request.context, &options).await;
+    match listed {
+        Err(status)
+            if status.code >= 500
+                && request.store.definition().backend.is_some()
+                && options.resource_version.is_empty()
+                && options.continue_token.is_empty()
+                && namespaces.is_terminating(&request.info.namespace) =>
+        {
+            let text = format!("shown as it was last seen: {}", status.message);
+            request.warnings.push(text);
+            options.resource_version = "0".into();
+            request.store.list(&request.context, &options).await
+        }
+        listed => listed,
+    }
 }
 
 /// `timeoutSeconds`; 0 where it is not given.

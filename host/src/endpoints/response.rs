@@ -64,23 +64,44 @@ pub async fn object(
     match answer {
         Ok(bytes) => Ok(finish(request, accepted, code, vec![bytes])),
         Err(error) if is_read(request) => Err(error),
-        Err(error) => Ok(written_but_not_shown(request, code, &error)),
+        Err(error) => {
+            let what = "the object was written";
+            Ok(done_but_not_shown(request, code, what, &error))
+        }
     }
 }
 
-/// An object that is in no cache, in the storage version: the outcome of a dry run.
+/// An object that is in no cache, in the storage version: the outcome of a dry run, or the last state of an object
+/// that went with its last finalizer.
 ///
 /// # Errors
-/// As [`object`].
+/// As [`object`]; of a dry run, the conversion's too.
 pub async fn value(
     request: &ResourceRequest,
     accepted: &Accepted,
     code: u16,
     object: Object,
 ) -> Result<http::Response<Body>> {
+    let is_done =
+        matches!(request.info.verb.as_str(), "update" | "patch") && !request.context.dry_run;
+    match value_bytes(request, accepted, object).await {
+        Ok(bytes) => Ok(finish(request, accepted, code, vec![bytes])),
+        Err(error) if is_done => {
+            let what = "the object was written";
+            Ok(done_but_not_shown(request, code, what, &error))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn value_bytes(
+    request: &ResourceRequest,
+    accepted: &Accepted,
+    object: Object,
+) -> Result<Bytes> {
     let store = &request.store;
     let metadata = serde_json::to_vec(object.metadata()).expect("a JSON tree has only string keys");
-    let bytes = match accepted.transform {
+    Ok(match accepted.transform {
         Transform::Full => {
             let version = &request.info.version;
             let shown = store.shown(&request.context, object, version).await?;
@@ -99,8 +120,7 @@ pub async fn value(
             let tables = Tables::new(request, version)?;
             tables.value(&request.context, object, &metadata).await?
         }
-    };
-    Ok(finish(request, accepted, code, vec![bytes]))
+    })
 }
 
 /// A Status as the client takes it, with `Retry-After` where it says when to come again. `pretty` is the
@@ -191,9 +211,11 @@ fn is_read(request: &ResourceRequest) -> bool {
     matches!(request.info.verb.as_str(), "get" | "list" | "watch")
 }
 
-fn written_but_not_shown(
+/// The answer to a write that is committed, but cannot be shown as the client wants to see it.
+pub(super) fn done_but_not_shown(
     request: &ResourceRequest,
     code: u16,
+    what: &str,
     error: &Status,
 ) -> http::Response<Body> {
     let mut done = Status::deleted(
@@ -202,10 +224,7 @@ fn written_but_not_shown(
         "",
     );
     done.code = code;
-    done.message = format!(
-        "the object was written, but cannot be shown: {}",
-        error.message
-    );
+    done.message = format!("{what}, but cannot be shown: {}", error.message);
     status(&request.headers, request.query("pretty"), &done)
 }
 

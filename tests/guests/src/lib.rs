@@ -22,8 +22,12 @@
 //! | `second` | `second.example.com`, `parcels` | behaves |
 //! | `generation_1` | `generations.example.com`, `generations` | refuses `spec.size` over 1: `must be at most 1` |
 //! | `generation_2` | `generations.example.com`, `generations` | refuses `spec.size` over 2: `must be at most 2` |
+//! | `ships_afloat` | `ships.example.com`, `ships` and `crates` | behaves; keeps the crates itself |
+//! | `ships_wrecked` | the same | panics whatever it is asked, but for its manifest |
 
 use outrigger_sdk::{Failure, Object, json};
+
+pub mod ships;
 
 /// A manifest with one resource in version v1, without a schema.
 pub fn manifest(group: &str, kind: &str, plural: &str) -> String {

@@ -85,6 +85,11 @@ struct Resource {
     singular_name: String,
     #[prost(string, repeated, tag = "7")]
     categories: Vec<String>,
+    /// With `version`, of the kind where it is not the list's: clients find out by it which Scale there is.
+    #[prost(string, tag = "8")]
+    group: String,
+    #[prost(string, tag = "9")]
+    version: String,
     #[prost(string, tag = "10")]
     storage_version_hash: String,
 }
@@ -124,6 +129,8 @@ mod tests {
                 {"name": "bs", "singularName": "b", "namespaced": true, "kind": "B",
                  "verbs": ["get", "list"], "shortNames": ["x"], "storageVersionHash": "h="},
                 {"name": "bs/status", "singularName": "", "namespaced": true, "kind": "B", "verbs": ["get"]},
+                {"name": "bs/scale", "singularName": "", "namespaced": true, "kind": "Scale", "verbs": ["get"],
+                 "group": "autoscaling", "version": "v1"},
             ],
         }));
         assert_eq!(resources.group_version, "a.example.com/v1");
@@ -132,6 +139,9 @@ mod tests {
         let verbs = resources.resources[0].verbs.as_ref().expect("verbs");
         assert_eq!(verbs.items, ["get", "list"]);
         assert_eq!(resources.resources[1].name, "bs/status");
+        assert_eq!(resources.resources[1].group, "");
+        assert_eq!(resources.resources[2].group, "autoscaling");
+        assert_eq!(resources.resources[2].version, "v1");
         let list: GroupList = message(&serde_json::json!({
             "kind": "APIGroupList",
             "apiVersion": "v1",

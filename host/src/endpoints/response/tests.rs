@@ -4,6 +4,7 @@ use expect_test::{Expect, expect};
 use http::HeaderMap;
 use http_body_util::BodyExt;
 
+use crate::admission::EveryNamespace;
 use crate::api::RequestInfo;
 use crate::api::status::Result;
 use crate::endpoints::request::ResourceRequest;
@@ -47,7 +48,7 @@ async fn answer(it: &Fixture, path: &str, accept: &str) -> Result<http::Response
     let mut request = request(it, path, accept);
     match request.info.verb.as_str() {
         "get" => get::get(&mut request).await,
-        "list" => list::list(&mut request).await,
+        "list" => list::list(&mut request, &EveryNamespace).await,
         "watch" => watched(&mut request).await,
         other => unreachable!("{other}"),
     }

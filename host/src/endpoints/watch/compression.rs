@@ -9,6 +9,9 @@ use flate2::write::GzEncoder;
 
 /// `frame` as a gzip member. The state of a watch is worth compressing; a single event is not, for each of its
 /// watchers again.
+///
+/// All of it is flushed before the member ends: Go's reader (compress/gzip) hands out what it finds in a member's
+/// last block only when it has read the head of the next member, which for a watch is the next event.
 pub(super) fn member(frame: &[u8], is_state: bool) -> Bytes {
     let level = if is_state {
         Compression::fast()
@@ -17,12 +20,15 @@ pub(super) fn member(frame: &[u8], is_state: bool) -> Bytes {
     };
     let mut encoder = GzEncoder::new(Vec::with_capacity(frame.len() / 4 + 64), level);
     encoder.write_all(frame).expect("a vector grows");
+    encoder.flush().expect("a vector grows");
     encoder.finish().expect("a vector grows").into()
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+
+    use flate2::{Decompress, FlushDecompress, Status};
 
     use super::*;
 
@@ -36,5 +42,22 @@ mod tests {
             .read_to_string(&mut back)
             .expect("gzip");
         assert_eq!(back, "state ".repeat(1000) + "event");
+    }
+
+    /// Informers of kube-controller-manager learnt of each event only with the one after it.
+    #[test]
+    fn the_last_block_of_a_member_is_empty() {
+        const HEAD: usize = 10;
+        const FLUSHED: [u8; 4] = [0, 0, 0xff, 0xff];
+        for is_state in [true, false] {
+            let sent = member(b"event", is_state);
+            let end = sent.windows(4).rposition(|it| it == FLUSHED);
+            let before_last = &sent[HEAD..end.expect("a flush") + FLUSHED.len()];
+            let mut back = Vec::with_capacity(100);
+            let status = Decompress::new(false)
+                .decompress_vec(before_last, &mut back, FlushDecompress::None)
+                .expect("deflate");
+            assert_eq!((status, &*back), (Status::Ok, &b"event"[..]));
+        }
     }
 }
