@@ -2,6 +2,8 @@
 //!
 //! Looked for in `KUBEBUILDER_ASSETS`, then in the cache, then built with Go from the versions that
 //! `tests/peers/go.mod` and `go.sum` pin. A build takes about ten minutes on two cores with a cold cache.
+//!
+//! The kubectl of the oldest supported release is pinned by the module in `tests/peers/kubectl-1.34`.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -13,9 +15,11 @@ use anyhow::{Context as _, Result, bail};
 use crate::progress::Step;
 use crate::workspace;
 
-const PROGRAMS: [(&str, &str); 3] = [
+const KUBECTL: (&str, &str) = ("kubectl", "k8s.io/kubernetes/cmd/kubectl");
+/// Programs and the Go packages that they are built from.
+const PROGRAMS: &[(&str, &str)] = &[
     ("etcd", "go.etcd.io/etcd/server/v3"),
-    ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
+    KUBECTL,
     ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
 ];
 
@@ -57,7 +61,7 @@ pub(crate) fn find_or_build() -> Result<Peers> {
     if let Some(folder) = find()? {
         return Ok(Peers::Found(folder));
     }
-    let pinned = Pinned::read()?;
+    let pinned = Pinned::peers()?;
     let cached = pinned.cached()?;
     let Some(go) = workspace::on_path("go") else {
         return Ok(Peers::Missing(Missing { cached }));
@@ -66,14 +70,27 @@ pub(crate) fn find_or_build() -> Result<Peers> {
     Ok(Peers::Found(cached))
 }
 
+/// kubectl of the oldest release that is supported, or `None` where there is no Go to build it with.
+pub(crate) fn oldest_kubectl() -> Result<Option<PathBuf>> {
+    let pinned = Pinned::read("tests/peers/kubectl-1.34", &[KUBECTL])?;
+    let cached = pinned.cached()?;
+    if !has_all(&cached, pinned.programs) {
+        let Some(go) = workspace::on_path("go") else {
+            return Ok(None);
+        };
+        pinned.build(&go, &cached)?;
+    }
+    Ok(Some(cached.join("kubectl")))
+}
+
 /// The peers that are there already.
 pub(crate) fn find() -> Result<Option<PathBuf>> {
     let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
-    if let Some(folder) = assets.filter(|it| has_all(it)) {
+    if let Some(folder) = assets.filter(|it| has_all(it, PROGRAMS)) {
         return Ok(Some(folder));
     }
-    let cached = Pinned::read()?.cached()?;
-    Ok(has_all(&cached).then_some(cached))
+    let cached = Pinned::peers()?.cached()?;
+    Ok(has_all(&cached, PROGRAMS).then_some(cached))
 }
 
 /// kubectl from the peers, or from `PATH`.
@@ -82,15 +99,16 @@ pub(crate) fn kubectl() -> Result<Option<PathBuf>> {
     Ok(from_peers.or_else(|| workspace::on_path("kubectl")))
 }
 
-fn has_all(folder: &Path) -> bool {
-    PROGRAMS
+fn has_all(folder: &Path, programs: &[(&str, &str)]) -> bool {
+    programs
         .iter()
         .all(|(program, _)| folder.join(program).is_file())
 }
 
-/// What `tests/peers` pins.
+/// What a Go module pins.
 struct Pinned {
     module: PathBuf,
+    programs: &'static [(&'static str, &'static str)],
     /// Of Kubernetes, e.g. `v1.37.2`.
     version: String,
     /// Changes with any of the pinned modules and with the way they are built.
@@ -98,20 +116,26 @@ struct Pinned {
 }
 
 impl Pinned {
-    fn read() -> Result<Self> {
-        let module = workspace::root().join("tests/peers");
+    fn peers() -> Result<Self> {
+        Self::read("tests/peers", PROGRAMS)
+    }
+
+    fn read(module: &str, programs: &'static [(&'static str, &'static str)]) -> Result<Self> {
+        let module = workspace::root().join(module);
         let go_mod = std::fs::read_to_string(module.join("go.mod"))?;
         let go_sum = std::fs::read_to_string(module.join("go.sum"))?;
         let version = go_mod
             .lines()
-            .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes "))
+            .map(|line| line.trim().trim_start_matches("require "))
+            .find_map(|line| line.strip_prefix("k8s.io/kubernetes "))
             .and_then(|it| it.split_whitespace().next())
-            .context("tests/peers/go.mod requires no k8s.io/kubernetes")?
+            .with_context(|| format!("{}: no k8s.io/kubernetes", module.display()))?
             .to_owned();
         let mut hasher = DefaultHasher::new();
         (&go_mod, &go_sum, ldflags(&version)?).hash(&mut hasher);
         Ok(Self {
             module,
+            programs,
             version,
             fingerprint: hasher.finish(),
         })
@@ -127,7 +151,7 @@ impl Pinned {
         let unfinished = cached.with_extension(format!("building-{}", std::process::id()));
         std::fs::create_dir_all(&unfinished)
             .with_context(|| format!("cannot make {}", unfinished.display()))?;
-        for (program, package) in PROGRAMS {
+        for (program, package) in self.programs {
             let mut step = Step::start(&format!("building {program} ({package})"));
             let mut build = Command::new(go);
             build
@@ -150,7 +174,7 @@ impl Pinned {
             step.finish("built");
         }
         match std::fs::rename(&unfinished, cached) {
-            Err(_) if has_all(cached) => Ok(std::fs::remove_dir_all(&unfinished)?),
+            Err(_) if has_all(cached, self.programs) => Ok(std::fs::remove_dir_all(&unfinished)?),
             renamed => Ok(renamed?),
         }
     }
