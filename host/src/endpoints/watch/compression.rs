@@ -1,5 +1,8 @@
-//! Frames of a compressed watch: each is a gzip member of its own, as upstream's are, so that it can be read as
-//! soon as it comes and nothing is kept between two.
+//! Frames of a compressed watch: each is a gzip member of its own, as upstream's are, so that nothing is kept between
+//! two.
+//!
+//! A frame is flushed before its member ends. Go's reader hands over what it has read at a flush; at the end of a member
+//! it waits for the next one first, which may be an hour away.
 
 use std::io::Write;
 
@@ -17,6 +20,7 @@ pub(super) fn member(frame: &[u8], is_state: bool) -> Bytes {
     };
     let mut encoder = GzEncoder::new(Vec::with_capacity(frame.len() / 4 + 64), level);
     encoder.write_all(frame).expect("a vector grows");
+    encoder.flush().expect("a vector grows");
     encoder.finish().expect("a vector grows").into()
 }
 
@@ -36,5 +40,28 @@ mod tests {
             .read_to_string(&mut back)
             .expect("gzip");
         assert_eq!(back, "state ".repeat(1000) + "event");
+    }
+
+    /// `kubectl wait` and every informer of client-go hung: the last event before a pause was not read.
+    #[test]
+    fn a_frame_can_be_read_before_its_member_ends() {
+        const HEADER: usize = 10;
+        const FLUSHED: [u8; 4] = [0, 0, 0xff, 0xff];
+        for is_state in [true, false] {
+            let frame = b"event ".repeat(1000);
+            let sent = member(&frame, is_state);
+            let flushed = sent.windows(4).rposition(|it| it == FLUSHED);
+            let until = flushed.expect("a flush") + FLUSHED.len();
+            let mut read = Vec::with_capacity(2 * frame.len());
+            let status = flate2::Decompress::new(false)
+                .decompress_vec(
+                    &sent[HEADER..until],
+                    &mut read,
+                    flate2::FlushDecompress::Sync,
+                )
+                .expect("deflate");
+            assert_eq!(read, frame);
+            assert_ne!(status, flate2::Status::StreamEnd, "it ended before");
+        }
     }
 }
