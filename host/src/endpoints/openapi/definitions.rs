@@ -14,6 +14,10 @@ pub(super) const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 /// The schema of autoscaling/v1 Scale.
 pub(super) const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";
 
+/// Where Kubernetes' own descriptions send their readers.
+const CONVENTIONS: &str =
+    "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
+
 const GROUP_VERSION_KIND: &str = "x-kubernetes-group-version-kind";
 
 /// Schemas of Kubernetes' own types by name, in OpenAPI v3's form.
@@ -106,7 +110,7 @@ fn object_schema(definition: &ResourceDefinition, version: &VersionDefinition) -
     }
     let properties = &mut schema["properties"];
     add_type(properties);
-    properties["metadata"] = described_reference("ObjectMeta", "Standard object's metadata.");
+    properties["metadata"] = object_meta();
     if definition.object_model == ObjectModel::Typed {
         properties["metadata"]["default"] = json!({});
     }
@@ -126,11 +130,14 @@ fn list_schema(
         "required": ["items"],
         "properties": {
             "items": {
-                "description": format!("List of {}.", names.plural),
+                "description": format!("List of {}. More info: {CONVENTIONS}", names.plural),
                 "type": "array",
                 "items": reference(object),
             },
-            "metadata": described_reference("ListMeta", "Standard list metadata."),
+            "metadata": described_reference(
+                "ListMeta",
+                &format!("Standard list metadata. More info: {CONVENTIONS}#types-kinds"),
+            ),
         },
     });
     add_type(&mut schema["properties"]);
@@ -143,13 +150,44 @@ fn list_schema(
 
 fn add_type(properties: &mut Value) {
     properties["apiVersion"] = json!({
-        "description": "Version of the schema of this object, as group/version.",
+        "description": format!(
+            "APIVersion defines the versioned schema of this representation of an object. Servers should convert \
+             recognized schemas to the latest internal value, and may reject unrecognized values. More info: \
+             {CONVENTIONS}#resources"
+        ),
         "type": "string",
     });
     properties["kind"] = json!({
-        "description": "Kind of this object, in CamelCase.",
+        "description": format!(
+            "Kind is a string value representing the REST resource this object represents. Servers may infer this \
+             from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: \
+             {CONVENTIONS}#types-kinds"
+        ),
         "type": "string",
     });
+}
+
+/// The same of an object in another.
+fn add_embedded_type(properties: &mut Value) {
+    properties["apiVersion"] = json!({
+        "description": format!(
+            "apiVersion defines the versioned schema of this representation of an object. More info: \
+             {CONVENTIONS}#resources"
+        ),
+        "type": "string",
+    });
+    properties["kind"] = json!({
+        "description": format!(
+            "kind is a string value representing the type of this object. In CamelCase. More info: \
+             {CONVENTIONS}#types-kinds"
+        ),
+        "type": "string",
+    });
+}
+
+fn object_meta() -> Value {
+    let description = format!("Standard object's metadata. More info: {CONVENTIONS}#metadata");
+    described_reference("ObjectMeta", &description)
 }
 
 /// A reference cannot have siblings in OpenAPI v3.0, so it stands in an `allOf`.
@@ -202,8 +240,8 @@ fn extend(schema: &mut Value) {
     }
     if is_embedded {
         let properties = map.entry("properties").or_insert_with(|| json!({}));
-        add_type(properties);
-        properties["metadata"] = described_reference("ObjectMeta", "Standard object's metadata.");
+        add_embedded_type(properties);
+        properties["metadata"] = object_meta();
         let required = map.entry("required").or_insert_with(|| json!([]));
         if let Value::Array(required) = required {
             for name in ["kind", "apiVersion"] {
