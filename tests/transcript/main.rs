@@ -66,10 +66,17 @@ async fn run() -> Result<ExitCode> {
     let _ = process::keep_logs();
     let started = Instant::now();
     let (custom, ours) = tokio::try_join!(
-        async { side::custom().await.context("the definition in kube-apiserver") },
+        async {
+            side::custom()
+                .await
+                .context("the definition in kube-apiserver")
+        },
         async { side::ours().await.context("the host behind kube-apiserver") },
     )?;
-    println!("both servers serve ({:.1} s)", started.elapsed().as_secs_f64());
+    println!(
+        "both servers serve ({:.1} s)",
+        started.elapsed().as_secs_f64()
+    );
     let failed = compare_all(scenarios, Arc::new(custom), Arc::new(ours)).await;
     Ok(finish(count - failed, failed, 0))
 }

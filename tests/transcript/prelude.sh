@@ -3,6 +3,7 @@
 watching() {
     first=$1 total=$2
     shift 2
+    : >watched
     kubectl "$@" >watched 2>watched-errors </dev/null &
     watcher=$!
     await_lines "$first"

@@ -123,11 +123,17 @@ impl Side {
                 client.get(&path).await?.ok()?;
                 let index = client.get("/openapi/v3").await?.ok()?;
                 let name = format!("apis/{GROUP}/{version}");
-                ensure!(index["paths"][&name].is_object(), "{name} is not in OpenAPI v3");
+                ensure!(
+                    index["paths"][&name].is_object(),
+                    "{name} is not in OpenAPI v3"
+                );
             }
             let document = client.get("/openapi/v2").await?.ok()?;
             let path = format!("/apis/{GROUP}/v1/namespaces/{{namespace}}/robots");
-            ensure!(document["paths"][&path].is_object(), "{path} is not in OpenAPI v2");
+            ensure!(
+                document["paths"][&path].is_object(),
+                "{path} is not in OpenAPI v2"
+            );
             Ok::<_, anyhow::Error>(())
         })
         .await
@@ -140,7 +146,9 @@ impl Side {
             std::fs::write(folder.join(name), text)?;
         }
         let namespace = scenario.name.replace('_', "-");
-        self.kubectl.ok(&["create", "namespace", &namespace]).await?;
+        self.kubectl
+            .ok(&["create", "namespace", &namespace])
+            .await?;
         self.write_kubeconfig(&folder, &namespace)?;
         let mut mask = Mask::new(&folder.display().to_string())?;
         let mut heard = Vec::new();

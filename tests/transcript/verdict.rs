@@ -24,11 +24,19 @@ pub(crate) fn compare(scenario: &Scenario, custom: &[Heard], ours: &[Heard]) -> 
 fn differences(command: &Command, custom: &Heard, ours: &Heard) -> String {
     let mut text = String::new();
     if (custom.code == Some(0)) != command.must_succeed {
-        let word = if command.must_succeed { "succeed" } else { "fail" };
+        let word = if command.must_succeed {
+            "succeed"
+        } else {
+            "fail"
+        };
         let _ = writeln!(text, "    must {word}: {custom:#?}");
     }
     if custom.code != ours.code {
-        let _ = writeln!(text, "    exit code {:?}, ours {:?}", custom.code, ours.code);
+        let _ = writeln!(
+            text,
+            "    exit code {:?}, ours {:?}",
+            custom.code, ours.code
+        );
     }
     for (what, custom, ours) in [
         ("stdout", &custom.stdout, &ours.stdout),

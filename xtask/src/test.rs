@@ -258,7 +258,7 @@ fn e2e() -> Result<Count> {
         .args(["test", "--workspace", "--test", "e2e"])
         .env("OUTRIGGER_PEERS", &folder);
     count.add(cargo_test("e2e", &mut command)?);
-    count.add(transcript("e2e (transcript)", &folder, None, &["gate"])?);
+    count.add(transcript("e2e (transcript)", &folder, None, &[])?);
     Ok(count)
 }
 
