@@ -80,6 +80,32 @@ pub async fn write_plugin_files(kubectl: &Kubectl, files: &[(String, PathBuf)]) 
     Ok(())
 }
 
+/// Installs it in a cluster of its own and waits until its APIServices, e.g. `v1.hello.example.com`, are available.
+///
+/// Without kube-controller-manager: its garbage collector would take finalizers away that tests look at.
+pub async fn install(
+    plugins: &[&str],
+    definitions: &[PathBuf],
+    api_services: &[String],
+) -> Result<Installed> {
+    let cluster = Cluster::start(APISERVER_FLAGS).await?;
+    let kubectl = cluster.kubectl("admin", &["system:masters"])?;
+    kubectl.ok(&["apply", "-k", &deploy()]).await?;
+    write_plugins(&kubectl, plugins, definitions).await?;
+    let kubelet = Kubelet::new(&cluster, NAMESPACE, DEPLOYMENT).await?;
+    let pod = kubelet.start().await?;
+    let installed = Installed {
+        pod,
+        kubelet,
+        kubectl,
+        cluster,
+    };
+    for name in api_services {
+        installed.wait_available(name).await?;
+    }
+    Ok(installed)
+}
+
 impl Installed {
     /// kubectl of a user, whose rights are `verbs` on the resources of wardle in the namespace default.
     pub async fn user(&self, name: &str, verbs: &str) -> Result<Kubectl> {

@@ -10,6 +10,7 @@ mod demo;
 mod differential;
 mod fuzz;
 mod guests;
+mod kubectls;
 mod peers;
 mod progress;
 mod test;
@@ -31,6 +32,7 @@ use clap::{Parser, Subcommand};
   cargo xtask test                     every check and every test there is
   cargo xtask test --only integration  one stage
   cargo xtask test --skip e2e,deny     all but two
+  cargo xtask test --only kubectls     kubectl of the oldest and the newest release, at length
   cargo xtask bench                    what requests cost
   cargo xtask fuzz schema              one fuzz target, for a minute
   cargo xtask peers                    find or build etcd, kube-apiserver and the rest"

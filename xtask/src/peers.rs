@@ -3,6 +3,8 @@
 //! Looked for in `KUBEBUILDER_ASSETS`, then in the cache, then built with Go from the versions that
 //! `tests/peers/go.mod` and `go.sum` pin. A build takes about ten minutes on two cores with a cold cache.
 //! setup-envtest brings no kube-controller-manager, so that is looked for, and built, on its own.
+//!
+//! The kubectl of the oldest supported release is pinned by the module in `tests/peers/kubectl-1.34`.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -14,9 +16,13 @@ use anyhow::{Context as _, Result, bail};
 use crate::progress::Step;
 use crate::workspace;
 
+const KUBECTL: (&str, &str) = ("kubectl", "k8s.io/kubernetes/cmd/kubectl");
+/// The Go module that pins the peers.
+const PEERS: &str = "tests/peers";
+/// Programs and the Go packages that they are built from.
 const PROGRAMS: [(&str, &str); 3] = [
     ("etcd", "go.etcd.io/etcd/server/v3"),
-    ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
+    KUBECTL,
     ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
 ];
 
@@ -68,7 +74,7 @@ pub(crate) fn find_or_build() -> Result<Peers> {
     if let Some(folder) = find()? {
         return Ok(Peers::Found(folder));
     }
-    let pinned = Pinned::read()?;
+    let pinned = Pinned::read(PEERS)?;
     let cached = pinned.cached()?;
     let Some(go) = workspace::on_path("go") else {
         return Ok(Peers::Missing(Missing { cached }));
@@ -86,16 +92,12 @@ pub(crate) fn controller_manager() -> Result<Option<PathBuf>> {
     if let Some(found) = assets.filter(|it| it.is_file()) {
         return Ok(Some(found));
     }
-    let pinned = Pinned::read()?;
-    let cached = pinned.cached()?;
-    let built = cached.join(program);
-    if !built.is_file() {
-        let Some(go) = workspace::on_path("go") else {
-            return Ok(None);
-        };
-        pinned.build(&go, &cached, CONTROLLER_MANAGER)?;
-    }
-    Ok(Some(built))
+    Pinned::read(PEERS)?.cached_or_built(CONTROLLER_MANAGER)
+}
+
+/// kubectl of the oldest release that is supported, or `None` where there is no Go to build it with.
+pub(crate) fn oldest_kubectl() -> Result<Option<PathBuf>> {
+    Pinned::read("tests/peers/kubectl-1.34")?.cached_or_built(KUBECTL)
 }
 
 /// The peers that are there already.
@@ -104,7 +106,7 @@ pub(crate) fn find() -> Result<Option<PathBuf>> {
     if let Some(folder) = assets.filter(|it| has_all(it)) {
         return Ok(Some(folder));
     }
-    let cached = Pinned::read()?.cached()?;
+    let cached = Pinned::read(PEERS)?.cached()?;
     Ok(has_all(&cached).then_some(cached))
 }
 
@@ -120,7 +122,7 @@ fn has_all(folder: &Path) -> bool {
         .all(|(program, _)| folder.join(program).is_file())
 }
 
-/// What `tests/peers` pins.
+/// What a Go module pins.
 struct Pinned {
     module: PathBuf,
     /// Of Kubernetes, e.g. `v1.37.2`.
@@ -130,15 +132,16 @@ struct Pinned {
 }
 
 impl Pinned {
-    fn read() -> Result<Self> {
-        let module = workspace::root().join("tests/peers");
+    fn read(module: &str) -> Result<Self> {
+        let module = workspace::root().join(module);
         let go_mod = std::fs::read_to_string(module.join("go.mod"))?;
         let go_sum = std::fs::read_to_string(module.join("go.sum"))?;
         let version = go_mod
             .lines()
-            .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes "))
+            .map(|line| line.trim().trim_start_matches("require "))
+            .find_map(|line| line.strip_prefix("k8s.io/kubernetes "))
             .and_then(|it| it.split_whitespace().next())
-            .context("tests/peers/go.mod requires no k8s.io/kubernetes")?
+            .with_context(|| format!("{}: no k8s.io/kubernetes", module.display()))?
             .to_owned();
         let mut hasher = DefaultHasher::new();
         (&go_mod, &go_sum, ldflags(&version)?).hash(&mut hasher);
@@ -152,6 +155,19 @@ impl Pinned {
     fn cached(&self) -> Result<PathBuf> {
         let folder = format!("peers/{}-{:016x}", self.version, self.fingerprint);
         Ok(workspace::cache_dir()?.join(folder))
+    }
+
+    /// A program, built if it is not there; `None` where there is no Go to build it with.
+    fn cached_or_built(&self, program: (&str, &str)) -> Result<Option<PathBuf>> {
+        let cached = self.cached()?;
+        let path = cached.join(program.0);
+        if !path.is_file() {
+            let Some(go) = workspace::on_path("go") else {
+                return Ok(None);
+            };
+            self.build(&go, &cached, program)?;
+        }
+        Ok(Some(path))
     }
 
     /// Builds a program that is not in `cached` yet, beside it, and renames it at the end: a program is whole or

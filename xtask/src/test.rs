@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check and test, in stages, one build profile for all.
 
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use clap::ValueEnum;
 
 use crate::peers::Peers;
 use crate::progress::Step;
-use crate::{differential, fuzz, guests, peers, tools, workspace};
+use crate::{differential, fuzz, guests, kubectls, peers, tools, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -42,8 +43,10 @@ enum Stage {
     Differential,
     /// recorded answers of real servers, asked of `outrigger dev` and behind a real kube-apiserver
     Oracle,
-    /// tests behind a real kube-apiserver
+    /// tests behind a real kube-apiserver, and kubectl's transcript beside a CustomResourceDefinition's
     E2e,
+    /// the same transcript with other releases of kubectl; only when named with `--only`
+    Kubectls,
     /// `cargo xtask demo --once`, with and without kubectl
     Demo,
 }
@@ -67,7 +70,11 @@ impl Count {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut rows = Vec::new();
     for &stage in Stage::value_variants() {
-        if args.skip.contains(&stage) || !(args.only.is_empty() || args.only.contains(&stage)) {
+        let is_wanted = match args.only.is_empty() {
+            true => stage != Stage::Kubectls,
+            false => args.only.contains(&stage),
+        };
+        if args.skip.contains(&stage) || !is_wanted {
             continue;
         }
         let started = Instant::now();
@@ -128,6 +135,7 @@ fn run_stage(stage: Stage) -> Result<Count> {
         Stage::Differential => differential(),
         Stage::Oracle => oracle(),
         Stage::E2e => e2e(),
+        Stage::Kubectls => kubectls(),
         Stage::Demo => demo(),
     }
 }
@@ -249,13 +257,49 @@ fn e2e() -> Result<Count> {
     let mut command = workspace::cargo();
     command
         .args(["test", "--workspace", "--test", "e2e"])
-        .env("OUTRIGGER_PEERS", folder);
+        .env("OUTRIGGER_PEERS", &folder);
     // It says itself how many tests were not run for the lack of it.
     if let Some(program) = controller_manager {
         command.env("OUTRIGGER_CONTROLLER_MANAGER", program);
     }
     count.add(cargo_test("e2e", &mut command)?);
+    count.add(transcript("e2e (transcript)", &folder, None, &[])?);
     Ok(count)
+}
+
+fn kubectls() -> Result<Count> {
+    let folder = match peers::find_or_build()? {
+        Peers::Found(folder) => folder,
+        Peers::Missing(why) => return Ok(skipped("kubectls", &why)),
+    };
+    let mut count = check("building the host", &mut workspace::build_binaries())?;
+    let (others, missing) = kubectls::all()?;
+    for other in others {
+        let kubectl = other.kubectl.as_deref();
+        count.add(transcript(other.title, &folder, kubectl, other.scenarios)?);
+    }
+    for why in missing {
+        count.add(skipped("kubectls", &why));
+    }
+    Ok(count)
+}
+
+/// kubectl's commands of `tests/transcript`.
+fn transcript(
+    title: &str,
+    peers: &Path,
+    kubectl: Option<&Path>,
+    scenarios: &[&str],
+) -> Result<Count> {
+    let mut command = workspace::cargo();
+    command
+        .args(["test", "--workspace", "--test", "transcript", "--"])
+        .args(scenarios)
+        .env("OUTRIGGER_PEERS", peers);
+    if let Some(kubectl) = kubectl {
+        command.env("OUTRIGGER_KUBECTL", kubectl);
+    }
+    cargo_test(title, &mut command)
 }
 
 fn oracle() -> Result<Count> {

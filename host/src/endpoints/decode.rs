@@ -10,7 +10,7 @@ use crate::api::document::{self, Document, Twice};
 use crate::api::options::FieldValidation;
 use crate::api::status::{self, FieldError, Result};
 use crate::registry::definition::{Form, ObjectModel};
-use crate::registry::object_meta;
+use crate::registry::{object_meta, object_model};
 
 /// Reads and parses the body as its Content-Type says.
 ///
@@ -68,9 +68,12 @@ pub(super) async fn object(
             return Err(unrecognized(&why));
         }
         Err(TypeError::Status(status)) => {
-            let unknown = unknown_in_unknown_version(&form, &object);
             if validation == FieldValidation::Warn {
-                request.warnings.extend(unknown);
+                let definition = request.store.definition();
+                let unknown = object_model::unknown_of_other_version(definition, &object);
+                request
+                    .warnings
+                    .extend(unknown.iter().map(|it| format!("unknown field \"{it}\"")));
             }
             return Err(status);
         }
@@ -89,20 +92,6 @@ pub(super) async fn object(
         .map_err(|why| cannot_be_handled(&why))?;
     request.warnings.extend(warnings);
     Ok(object)
-}
-
-/// Of a custom resource's version that there is not, upstream knows no field.
-fn unknown_in_unknown_version(form: &Form<'_>, object: &Object) -> Vec<String> {
-    let group = object.api_version().split_once('/').map_or("", |it| it.0);
-    if form.object_model == ObjectModel::Typed || group != form.group || object.kind() != form.kind
-    {
-        return Vec::new();
-    }
-    let fields = object.0.keys();
-    let unknown = fields.filter(|it| !matches!(it.as_str(), "apiVersion" | "kind" | "metadata"));
-    unknown
-        .map(|it| format!("unknown field \"{it}\""))
-        .collect()
 }
 
 enum TypeError {

@@ -138,10 +138,10 @@ fn dry_run(request: &ResourceRequest, errors: &mut Vec<FieldError>) -> bool {
 }
 
 fn check_dry_run(given: &[&str], errors: &mut Vec<FieldError>) -> bool {
-    if let Some(other) = given.iter().find(|it| **it != "All") {
+    if given.iter().any(|it| *it != "All") {
         errors.push(FieldError::not_supported(
             "dryRun",
-            &(*other).into(),
+            &given.into(),
             &["All".to_owned()],
         ));
     }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::definition::{ColumnDefinition, Form, ObjectModel};
+use super::definition::{ColumnDefinition, Form, ObjectModel, ResourceDefinition};
 use crate::api::Object;
 use crate::api::status::{self, FieldError, Result, Status};
 
@@ -114,6 +114,27 @@ pub fn check_patched_type(form: &Form<'_>, base: &Object, patched: &Object) -> R
                 patched.name(),
                 errors,
             ))
+        }
+    }
+}
+
+/// The unknown fields of a custom resource in another version than the one that was asked for. Upstream decodes it by
+/// the schema of the version that it says, and knows no field of a version that there is not.
+pub fn unknown_of_other_version(definition: &ResourceDefinition, object: &Object) -> Vec<String> {
+    let (group, version) = object.api_version().split_once('/').unwrap_or_default();
+    if definition.object_model == ObjectModel::Typed
+        || group != definition.group
+        || object.kind() != definition.names.kind
+    {
+        return Vec::new();
+    }
+    match definition.version(version) {
+        Some(version) => version.schema.prune(&mut object.0.clone()),
+        None => {
+            let fields = object.0.keys();
+            let unknown =
+                fields.filter(|it| !matches!(it.as_str(), "apiVersion" | "kind" | "metadata"));
+            unknown.cloned().collect()
         }
     }
 }

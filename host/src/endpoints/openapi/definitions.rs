@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
-use super::published::{self, META, OpenApiVersion, add_type, described_reference, reference};
+use super::published::{
+    self, CONVENTIONS, META, OpenApiVersion, add_type, described_reference, reference,
+};
 use crate::endpoints::discovery::groups::{Group, Version};
 use crate::registry::ResourceDefinition;
 use crate::registry::definition::{ObjectModel, VersionDefinition};
@@ -126,11 +128,14 @@ fn list_schema(
         "required": ["items"],
         "properties": {
             "items": {
-                "description": format!("List of {}.", names.plural),
+                "description": format!("List of {}. More info: {CONVENTIONS}", names.plural),
                 "type": "array",
                 "items": reference(object),
             },
-            "metadata": described_reference("ListMeta", "Standard list metadata."),
+            "metadata": described_reference(
+                "ListMeta",
+                &format!("Standard list metadata. More info: {CONVENTIONS}#types-kinds"),
+            ),
         },
     });
     add_type(&mut schema["properties"]);

@@ -11,6 +11,10 @@ use crate::registry::definition::ObjectModel;
 /// What names of schemas of metav1 begin with.
 pub(super) const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";
 
+/// Where Kubernetes' own descriptions send their readers.
+pub(super) const CONVENTIONS: &str =
+    "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md";
+
 const EMBEDDED: &str = "x-kubernetes-embedded-resource";
 const INT_OR_STRING: &str = "x-kubernetes-int-or-string";
 const OPEN: &str = "x-kubernetes-preserve-unknown-fields";
@@ -48,7 +52,7 @@ pub(super) fn object(document: &Value, model: ObjectModel, version: OpenApiVersi
         schema["properties"] = json!({});
     }
     add_type(&mut schema["properties"]);
-    let mut metadata = described_reference("ObjectMeta", "Standard object's metadata.");
+    let mut metadata = object_meta();
     if model == ObjectModel::Typed && version == OpenApiVersion::V3 {
         metadata["default"] = json!({});
     }
@@ -67,13 +71,44 @@ pub(super) fn reference(name: &str) -> Value {
 
 pub(super) fn add_type(properties: &mut Value) {
     properties["apiVersion"] = json!({
-        "description": "Version of the schema of this object, as group/version.",
+        "description": format!(
+            "APIVersion defines the versioned schema of this representation of an object. Servers should convert \
+             recognized schemas to the latest internal value, and may reject unrecognized values. More info: \
+             {CONVENTIONS}#resources"
+        ),
         "type": "string",
     });
     properties["kind"] = json!({
-        "description": "Kind of this object, in CamelCase.",
+        "description": format!(
+            "Kind is a string value representing the REST resource this object represents. Servers may infer this \
+             from the endpoint the client submits requests to. Cannot be updated. In CamelCase. More info: \
+             {CONVENTIONS}#types-kinds"
+        ),
         "type": "string",
     });
+}
+
+/// The same of an object in another.
+fn add_embedded_type(properties: &mut Value) {
+    properties["apiVersion"] = json!({
+        "description": format!(
+            "apiVersion defines the versioned schema of this representation of an object. More info: \
+             {CONVENTIONS}#resources"
+        ),
+        "type": "string",
+    });
+    properties["kind"] = json!({
+        "description": format!(
+            "kind is a string value representing the type of this object. In CamelCase. More info: \
+             {CONVENTIONS}#types-kinds"
+        ),
+        "type": "string",
+    });
+}
+
+fn object_meta() -> Value {
+    let description = format!("Standard object's metadata. More info: {CONVENTIONS}#metadata");
+    described_reference("ObjectMeta", &description)
 }
 
 struct Publisher {
@@ -247,8 +282,8 @@ fn simplify(schema: &Map<String, Value>, out: &mut Map<String, Value>) {
 /// The fields that every object has.
 fn add_embedded(schema: &mut Map<String, Value>) {
     let properties = schema.entry("properties").or_insert_with(|| json!({}));
-    add_type(properties);
-    properties["metadata"] = described_reference("ObjectMeta", "Standard object's metadata.");
+    add_embedded_type(properties);
+    properties["metadata"] = object_meta();
     let required = schema.entry("required").or_insert_with(|| json!([]));
     if let Value::Array(required) = required {
         for name in ["kind", "apiVersion"] {

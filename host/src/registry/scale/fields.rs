@@ -114,9 +114,14 @@ fn find<'a>(
                 Err(mismatch(&walked, value, wanted))
             };
         }
-        match value {
-            Value::Object(inner) => map = inner,
-            other => return Err(mismatch(&walked, other, "map[string]interface{}")),
+        match (value, segments.peek()) {
+            (Value::Object(inner), _) => map = inner,
+            (Value::Null, _) | (_, None) => return Ok(None),
+            // Upstream names the field that was looked for in it.
+            (other, Some(next)) => {
+                let path = format!("{walked}.{next}");
+                return Err(mismatch(&path, other, "map[string]interface{}"));
+            }
         }
     }
     Ok(None)
@@ -184,7 +189,7 @@ mod tests {
         check(
             json!(1),
             expect![
-                "FieldValueInvalid .spec.size: Invalid value: 0: .spec accessor error: 1 is of the type int64, expected map[string]interface{}"
+                "FieldValueInvalid .spec.size: Invalid value: 0: .spec.size accessor error: 1 is of the type int64, expected map[string]interface{}"
             ],
         );
     }

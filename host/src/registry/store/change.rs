@@ -133,7 +133,13 @@ impl Store {
         warnings: &mut Vec<String>,
     ) -> Result<Object> {
         let mut patched = patch.apply(base, form.schema.patch_meta())?;
-        object_model::check_patched_type(form, base, &patched)?;
+        if let Err(refusal) = object_model::check_patched_type(form, base, &patched) {
+            if validation == FieldValidation::Warn {
+                let unknown = object_model::unknown_of_other_version(&self.definition, &patched);
+                warnings.extend(unknown.iter().map(|it| format!("unknown field \"{it}\"")));
+            }
+            return Err(refusal);
+        }
         let decoded = form.decode(&mut patched, patch.complaints(), validation);
         warnings.extend(decoded.map_err(|why| rejected(&patched, &why))?);
         self.check_place(target, &mut patched)?;

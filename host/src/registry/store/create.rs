@@ -45,10 +45,11 @@ impl Store {
             let mut said = Vec::new();
             let created = self
                 .try_create(context, target, named, &mut *hooks, &mut said)
-                .await?;
-            if let Some(written) = created {
+                .await
+                .transpose();
+            if let Some(outcome) = created {
                 warnings.extend(said);
-                return Ok(written);
+                return outcome;
             }
         }
         Err(self

@@ -46,20 +46,25 @@ impl Store {
             let attempt = match self.current(context, target.namespace, target.name).await? {
                 Some(cached) => {
                     self.try_update(context, target, &change, &cached, &mut *hooks, &mut said)
-                        .await?
+                        .await
                 }
                 None => {
                     self.try_create_by(context, target, &change, gate, &mut *hooks, &mut said)
-                        .await?
+                        .await
                 }
             };
             match attempt {
-                Attempt::Done(updated) => {
+                Ok(Attempt::Done(updated)) => {
                     warnings.extend(said);
                     return Ok(updated);
                 }
-                Attempt::Conflict if Instant::now() < context.deadline => {}
-                Attempt::Conflict => {
+                Err(refusal) => {
+                    // A refused change is warned of, too: what was wrong may be the reason.
+                    warnings.extend(said);
+                    return Err(refusal);
+                }
+                Ok(Attempt::Conflict) if Instant::now() < context.deadline => {}
+                Ok(Attempt::Conflict) => {
                     return Err(status::modified(
                         &self.definition.group_resource(),
                         target.name,
