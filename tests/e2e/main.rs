@@ -17,11 +17,9 @@ mod requests;
 mod setup;
 mod survival;
 
-use std::future::Future;
 use std::process::ExitCode;
-use std::time::Instant;
 
-use anyhow::Result;
+use outrigger_tests::tally::Tally;
 use outrigger_tests::{cluster, process};
 
 const TESTS: usize = 14;
@@ -84,46 +82,4 @@ async fn run(tally: &mut Tally) {
     tally.test(name, survival::apiserver_restart(it)).await;
     let name = "serves_with_a_certificate_of_ones_own_and_reloads_it";
     tally.test(name, own_certificate::reloads(it)).await;
-}
-
-#[derive(Default)]
-struct Tally {
-    passed: usize,
-    failed: usize,
-    ignored: usize,
-}
-
-impl Tally {
-    async fn test<T>(&mut self, name: &str, test: impl Future<Output = Result<T>>) -> Option<T> {
-        let started = Instant::now();
-        let outcome = test.await;
-        let seconds = started.elapsed().as_secs_f64();
-        let logs = process::keep_logs();
-        match outcome {
-            Ok(value) => {
-                println!("test {name} ... ok ({seconds:.1} s)");
-                self.passed += 1;
-                Some(value)
-            }
-            Err(err) => {
-                println!("test {name} ... FAILED ({seconds:.1} s)\n{err:?}");
-                println!("{}", logs.join("\n"));
-                self.failed += 1;
-                None
-            }
-        }
-    }
-
-    fn finish(self) -> ExitCode {
-        let is_good = self.failed == 0;
-        let word = if is_good { "ok" } else { "FAILED" };
-        println!(
-            "\ntest result: {word}. {} passed; {} failed; {} ignored",
-            self.passed, self.failed, self.ignored
-        );
-        match is_good {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::FAILURE,
-        }
-    }
 }

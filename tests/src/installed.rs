@@ -6,10 +6,12 @@ use std::time::Duration;
 use crate::artifacts::{example, root};
 use crate::client::Client;
 use crate::cluster::Cluster;
+use crate::kubeconfig::Kubeconfig;
 use crate::kubectl::Kubectl;
 use crate::pod::{Kubelet, Pod};
 use crate::wait;
 use anyhow::{Context as _, Result};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
 
 pub const NAMESPACE: &str = "outrigger";
@@ -39,10 +41,23 @@ pub fn deploy() -> String {
     root().join("deploy/base").display().to_string()
 }
 
-/// Puts plugins and definitions into the ConfigMap, as the comment in the Deployment says.
+/// Puts plugins of `examples/` and definitions into the ConfigMap, as the comment in the Deployment says.
 pub async fn write_plugins(
     kubectl: &Kubectl,
     plugins: &[&str],
+    definitions: &[PathBuf],
+) -> Result<()> {
+    let mut components = Vec::new();
+    for &name in plugins {
+        components.push((name, example(name)?));
+    }
+    write_components(kubectl, &components, definitions).await
+}
+
+/// The same with plugins from anywhere.
+pub async fn write_components(
+    kubectl: &Kubectl,
+    plugins: &[(&str, PathBuf)],
     definitions: &[PathBuf],
 ) -> Result<()> {
     let mut args = vec![
@@ -53,8 +68,7 @@ pub async fn write_plugins(
         "--dry-run=client".to_owned(),
         "--output=json".to_owned(),
     ];
-    for name in plugins {
-        let file: PathBuf = example(name)?;
+    for (name, file) in plugins {
         args.push(format!("--from-file={name}.wasm={}", file.display()));
     }
     let files = definitions.iter();
@@ -72,6 +86,54 @@ pub async fn write_plugins(
 }
 
 impl Installed {
+    /// A cluster with `deploy/base` in it, which serves these plugins and definitions. Waits for `services`.
+    pub async fn start(
+        plugins: &[(&str, PathBuf)],
+        definitions: &[PathBuf],
+        services: &[String],
+    ) -> Result<Self> {
+        let cluster = Cluster::start(APISERVER_FLAGS).await?;
+        let kubectl = cluster.kubectl("admin", &["system:masters"])?;
+        kubectl.ok(&["apply", "-k", &deploy()]).await?;
+        write_components(&kubectl, plugins, definitions).await?;
+        let kubelet = Kubelet::new(&cluster, NAMESPACE, DEPLOYMENT).await?;
+        let pod = kubelet.start().await?;
+        let installed = Self {
+            pod,
+            kubelet,
+            kubectl,
+            cluster,
+        };
+        for service in services {
+            installed.wait_available(service).await?;
+        }
+        Ok(installed)
+    }
+
+    /// Ends the pod as a crash does (SIGKILL), and starts it again on what is on its volume.
+    pub async fn crash(&mut self) -> Result<()> {
+        self.pod.process.kill()?;
+        self.pod = self.kubelet.start().await?;
+        Ok(())
+    }
+
+    /// The kubeconfig of an administrator who reaches the pod itself, past kube-apiserver.
+    pub async fn direct(&self) -> Result<Kubeconfig> {
+        let secret = self
+            .kubectl
+            .json(&["get", "secret", SECRET, "-n", NAMESPACE])
+            .await?;
+        let ca = secret["data"]["ca.crt"]
+            .as_str()
+            .context("the Secret has no ca.crt")?;
+        Ok(Kubeconfig {
+            server: format!("https://127.0.0.1:{}", self.kubelet.port),
+            ca_pem: String::from_utf8(BASE64_STANDARD.decode(ca)?)?,
+            server_name: Some(format!("outrigger.{NAMESPACE}.svc")),
+            ..self.cluster.user("admin", &["system:masters"])?
+        })
+    }
+
     /// kubectl of a user, whose rights are `verbs` on the resources of wardle in the namespace default.
     pub async fn user(&self, name: &str, verbs: &str) -> Result<Kubectl> {
         let role = format!("flunders-of-{name}");

@@ -7,10 +7,10 @@
 
 mod bench;
 mod demo;
-mod differential;
 mod fuzz;
 mod guests;
 mod peers;
+mod programs;
 mod progress;
 mod test;
 mod tools;

@@ -21,6 +21,7 @@
 //! | `second` | `second.example.com`, `parcels` | behaves |
 //! | `generation_1` | `generations.example.com`, `generations` | refuses `spec.size` over 1: `must be at most 1` |
 //! | `generation_2` | `generations.example.com`, `generations` | refuses `spec.size` over 2: `must be at most 2` |
+//! | `tickets` | `tickets.example.com`, `tickets` | has a schema and a status, for controllers |
 
 use outrigger_sdk::{Failure, Object, json};
 
