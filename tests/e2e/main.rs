@@ -19,12 +19,10 @@ mod requests;
 mod setup;
 mod survival;
 
-use std::future::Future;
 use std::process::ExitCode;
-use std::time::Instant;
 
-use anyhow::Result;
 use outrigger_tests::installed::Installed;
+use outrigger_tests::tally::Tally;
 use outrigger_tests::{cluster, controller_manager, process};
 
 const TESTS: usize = 14 + CONTROLLER_TESTS;
@@ -113,55 +111,4 @@ async fn controllers(it: &mut Installed, tally: &mut Tally) {
     tally.test(name, controllers::go_on(it, &mut manager)).await;
     let name = "what_a_broken_plugin_keeps_goes_once_it_works_again";
     tally.test(name, controllers::recovers(it)).await;
-}
-
-#[derive(Default)]
-struct Tally {
-    passed: usize,
-    failed: usize,
-    ignored: usize,
-}
-
-impl Tally {
-    async fn test<T>(&mut self, name: &str, test: impl Future<Output = Result<T>>) -> Option<T> {
-        let started = Instant::now();
-        let outcome = test.await;
-        let seconds = started.elapsed().as_secs_f64();
-        let logs = process::keep_logs();
-        match outcome {
-            Ok(value) => {
-                println!("test {name} ... ok ({seconds:.1} s)");
-                self.passed += 1;
-                Some(value)
-            }
-            Err(err) => {
-                println!("test {name} ... FAILED ({seconds:.1} s)\n{err:?}");
-                println!("{}", logs.join("\n"));
-                self.failed += 1;
-                None
-            }
-        }
-    }
-
-    /// Counts tests that cannot run here.
-    fn leave_out(&mut self, tests: usize) {
-        let is_required = std::env::var("CI").is_ok_and(|it| it == "true");
-        match is_required {
-            true => self.failed += tests,
-            false => self.ignored += tests,
-        }
-    }
-
-    fn finish(self) -> ExitCode {
-        let is_good = self.failed == 0;
-        let word = if is_good { "ok" } else { "FAILED" };
-        println!(
-            "\ntest result: {word}. {} passed; {} failed; {} ignored",
-            self.passed, self.failed, self.ignored
-        );
-        match is_good {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::FAILURE,
-        }
-    }
 }

@@ -191,8 +191,8 @@ async fn direct(it: &Installed, account: &str) -> Result<Client> {
     let client = Client::new(&Kubeconfig {
         server: format!("https://outrigger.{NAMESPACE}.svc:{}", it.kubelet.port),
         ca_pem: ca,
-        certificate: None,
         token: Some(token.trim().to_owned()),
+        ..Kubeconfig::default()
     })?;
     Ok(client.dialling(&format!("127.0.0.1:{}", it.kubelet.port)))
 }

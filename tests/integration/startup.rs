@@ -106,7 +106,7 @@ fn serve(folders: &DevFolders, certificate: &str, key: &str) -> Result<Command> 
         server: format!("https://127.0.0.1:{}", free_port()?),
         ca_pem: ca.certificate.clone(),
         certificate: Some((certificate, key)),
-        token: None,
+        ..Kubeconfig::default()
     }
     .write(&kubeconfig)?;
     let mut command = Command::new(artifacts::outrigger()?);

@@ -154,7 +154,7 @@ impl Cluster {
             server: format!("https://127.0.0.1:{}", self.port),
             ca_pem: self.ca.certificate.clone(),
             certificate: Some((certificate, key)),
-            token: None,
+            ..Kubeconfig::default()
         })
     }
 

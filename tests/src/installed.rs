@@ -6,10 +6,12 @@ use std::time::Duration;
 use crate::artifacts::{example, root};
 use crate::client::Client;
 use crate::cluster::Cluster;
+use crate::kubeconfig::Kubeconfig;
 use crate::kubectl::Kubectl;
 use crate::pod::{Kubelet, Pod};
 use crate::wait;
 use anyhow::{Context as _, Result};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::Value;
 
 pub const NAMESPACE: &str = "outrigger";
@@ -39,15 +41,28 @@ pub fn deploy() -> String {
     root().join("deploy/base").display().to_string()
 }
 
-/// Puts examples and definitions into the ConfigMap, as the comment in the Deployment says.
+/// Puts plugins of `examples/` and definitions into the ConfigMap, as the comment in the Deployment says.
 pub async fn write_plugins(
     kubectl: &Kubectl,
     plugins: &[&str],
     definitions: &[PathBuf],
 ) -> Result<()> {
+    let mut components = Vec::new();
+    for &name in plugins {
+        components.push((name, example(name)?));
+    }
+    write_components(kubectl, &components, definitions).await
+}
+
+/// The same with plugins from anywhere.
+pub async fn write_components(
+    kubectl: &Kubectl,
+    plugins: &[(&str, PathBuf)],
+    definitions: &[PathBuf],
+) -> Result<()> {
     let mut files = Vec::new();
-    for name in plugins {
-        files.push((format!("{name}.wasm"), example(name)?));
+    for (name, file) in plugins {
+        files.push((format!("{name}.wasm"), file.clone()));
     }
     for file in definitions {
         let name = file.file_name().context("no file")?;
@@ -80,33 +95,58 @@ pub async fn write_plugin_files(kubectl: &Kubectl, files: &[(String, PathBuf)]) 
     Ok(())
 }
 
-/// Installs it in a cluster of its own and waits until its APIServices, e.g. `v1.hello.example.com`, are available.
-///
-/// Without kube-controller-manager: its garbage collector would take finalizers away that tests look at.
-pub async fn install(
-    plugins: &[&str],
-    definitions: &[PathBuf],
-    api_services: &[String],
-) -> Result<Installed> {
-    let cluster = Cluster::start(APISERVER_FLAGS).await?;
-    let kubectl = cluster.kubectl("admin", &["system:masters"])?;
-    kubectl.ok(&["apply", "-k", &deploy()]).await?;
-    write_plugins(&kubectl, plugins, definitions).await?;
-    let kubelet = Kubelet::new(&cluster, NAMESPACE, DEPLOYMENT).await?;
-    let pod = kubelet.start().await?;
-    let installed = Installed {
-        pod,
-        kubelet,
-        kubectl,
-        cluster,
-    };
-    for name in api_services {
-        installed.wait_available(name).await?;
-    }
-    Ok(installed)
-}
-
 impl Installed {
+    /// A cluster of its own with `deploy/base` in it, which serves these plugins and definitions. Waits until its
+    /// APIServices `services`, e.g. `v1.hello.example.com`, are available.
+    ///
+    /// Without kube-controller-manager: its garbage collector would take finalizers away that tests look at.
+    pub async fn start(
+        plugins: &[(&str, PathBuf)],
+        definitions: &[PathBuf],
+        services: &[String],
+    ) -> Result<Self> {
+        let cluster = Cluster::start(APISERVER_FLAGS).await?;
+        let kubectl = cluster.kubectl("admin", &["system:masters"])?;
+        kubectl.ok(&["apply", "-k", &deploy()]).await?;
+        write_components(&kubectl, plugins, definitions).await?;
+        let kubelet = Kubelet::new(&cluster, NAMESPACE, DEPLOYMENT).await?;
+        let pod = kubelet.start().await?;
+        let installed = Self {
+            pod,
+            kubelet,
+            kubectl,
+            cluster,
+        };
+        for service in services {
+            installed.wait_available(service).await?;
+        }
+        Ok(installed)
+    }
+
+    /// Ends the pod as a crash does (SIGKILL), and starts it again on what is on its volume.
+    pub async fn crash(&mut self) -> Result<()> {
+        self.pod.process.kill()?;
+        self.pod = self.kubelet.start().await?;
+        Ok(())
+    }
+
+    /// The kubeconfig of an administrator who reaches the pod itself, past kube-apiserver.
+    pub async fn direct(&self) -> Result<Kubeconfig> {
+        let secret = self
+            .kubectl
+            .json(&["get", "secret", SECRET, "-n", NAMESPACE])
+            .await?;
+        let ca = secret["data"]["ca.crt"]
+            .as_str()
+            .context("the Secret has no ca.crt")?;
+        Ok(Kubeconfig {
+            server: format!("https://127.0.0.1:{}", self.kubelet.port),
+            ca_pem: String::from_utf8(BASE64_STANDARD.decode(ca)?)?,
+            server_name: Some(format!("outrigger.{NAMESPACE}.svc")),
+            ..self.cluster.user("admin", &["system:masters"])?
+        })
+    }
+
     /// kubectl of a user, whose rights are `verbs` on the resources of wardle in the namespace default.
     pub async fn user(&self, name: &str, verbs: &str) -> Result<Kubectl> {
         let role = format!("flunders-of-{name}");

@@ -12,6 +12,8 @@ pub struct Kubeconfig {
     /// `https://host:port`
     pub server: String,
     pub ca_pem: String,
+    /// What the server's certificate is for, if not for `server`. The harness' own client does not read it.
+    pub server_name: Option<String>,
     /// Client certificate and key, PEM.
     pub certificate: Option<(String, String)>,
     pub token: Option<String>,
@@ -34,6 +36,7 @@ impl Kubeconfig {
                 .context("the kubeconfig has no server")?
                 .to_owned(),
             ca_pem: decode(&cluster["certificate-authority-data"])?,
+            server_name: cluster["tls-server-name"].as_str().map(str::to_owned),
             certificate,
             token: user["token"].as_str().map(str::to_owned),
         })
@@ -50,9 +53,13 @@ impl Kubeconfig {
             user["token"] = token.as_str().into();
         }
         let ca = BASE64_STANDARD.encode(&self.ca_pem);
+        let mut cluster = json!({"server": self.server, "certificate-authority-data": ca});
+        if let Some(name) = &self.server_name {
+            cluster["tls-server-name"] = name.as_str().into();
+        }
         let document = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "test",
-            "clusters": [{"name": "test", "cluster": {"server": self.server, "certificate-authority-data": ca}}],
+            "clusters": [{"name": "test", "cluster": cluster}],
             "users": [{"name": "test", "user": user}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test", "namespace": "default"}}],
         });

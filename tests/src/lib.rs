@@ -16,6 +16,7 @@ pub mod pod;
 pub mod process;
 pub mod random;
 pub mod recording;
+pub mod tally;
 pub mod wait;
 
 /// The plugin in README.md, compiled.

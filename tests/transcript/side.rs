@@ -72,7 +72,7 @@ pub(crate) async fn custom() -> Result<Side> {
 /// The host behind kube-apiserver, with the definitions in its plugins' folder.
 pub(crate) async fn ours() -> Result<Side> {
     let versions = VERSIONS.map(|it| format!("{it}.{GROUP}"));
-    let installed = install(&[], &definitions()?, &versions).await?;
+    let installed = Installed::start(&[], &definitions()?, &versions).await?;
     let kubectl = installed.kubectl.clone();
     Side::new(kubectl, Running::Ours(Box::new(installed))).await
 }

@@ -7,11 +7,11 @@
 
 mod bench;
 mod demo;
-mod differential;
 mod fuzz;
 mod guests;
 mod kubectls;
 mod peers;
+mod programs;
 mod progress;
 mod test;
 mod tools;

@@ -9,7 +9,7 @@ use clap::ValueEnum;
 
 use crate::peers::Peers;
 use crate::progress::Step;
-use crate::{differential, fuzz, guests, kubectls, peers, tools, workspace};
+use crate::{fuzz, guests, kubectls, peers, programs, tools, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -47,6 +47,8 @@ enum Stage {
     E2e,
     /// the same transcript with other releases of kubectl; only when named with `--only`
     Kubectls,
+    /// client-go, controller-runtime, kube-rs and the Python client behind a real kube-apiserver
+    Clients,
     /// `cargo xtask demo --once`, with and without kubectl
     Demo,
 }
@@ -136,6 +138,7 @@ fn run_stage(stage: Stage) -> Result<Count> {
         Stage::Oracle => oracle(),
         Stage::E2e => e2e(),
         Stage::Kubectls => kubectls(),
+        Stage::Clients => clients(),
         Stage::Demo => demo(),
     }
 }
@@ -147,6 +150,9 @@ fn fmt() -> Result<Count> {
         let title = format!("fmt {}", guests::name(&folder));
         let mut command = guests::cargo(&folder, &["fmt", "--all", "--check"]);
         count.add(check(&title, &mut command)?);
+    }
+    if let Some(go) = workspace::on_path("go") {
+        count.add(prints_nothing("gofmt", &mut programs::gofmt(&go))?);
     }
     Ok(count)
 }
@@ -238,7 +244,7 @@ fn differential() -> Result<Count> {
         let why = "there is no Go to build tests/smd-diff with; install Go 1.26";
         return Ok(skipped("differential", &why));
     };
-    let program = differential::build(&go)?;
+    let program = programs::build(&go, programs::SMD_DIFF)?;
     let mut command = workspace::cargo();
     command
         .args(["test", "--workspace", "--test", "differential"])
@@ -302,6 +308,34 @@ fn transcript(
     cargo_test(title, &mut command)
 }
 
+fn clients() -> Result<Count> {
+    let folder = match peers::find_or_build()? {
+        Peers::Found(folder) => folder,
+        Peers::Missing(why) => return Ok(skipped("clients", &why)),
+    };
+    let programs = ["go", "python3"].map(workspace::on_path);
+    let [Some(go), Some(python)] = programs else {
+        let why =
+            "Go 1.26 and python3 with its module venv must be on PATH; install what is missing";
+        return Ok(skipped("clients", &why));
+    };
+    let mut count = check("vet", &mut programs::vet(&go, programs::CLIENTS))?;
+    let program = programs::build(&go, programs::CLIENTS)?;
+    let python = programs::python(&python)?;
+    count.add(check(
+        "building the host",
+        &mut workspace::build_binaries(),
+    )?);
+    let mut command = workspace::cargo();
+    command
+        .args(["test", "--workspace", "--test", "clients"])
+        .env("OUTRIGGER_PEERS", folder)
+        .env("OUTRIGGER_CLIENTS", program)
+        .env("OUTRIGGER_PYTHON", python);
+    count.add(cargo_test("clients", &mut command)?);
+    Ok(count)
+}
+
 fn oracle() -> Result<Count> {
     let mut count = check("building the host", &mut workspace::build_binaries())?;
     let mut command = workspace::cargo();
@@ -357,6 +391,22 @@ fn check(title: &str, command: &mut Command) -> Result<Count> {
     println!("{command:?}\n{}", finished.lines.join("\n"));
     Ok(Count {
         failed: 1,
+        ..Count::default()
+    })
+}
+
+/// A command that prints what is wrong.
+fn prints_nothing(title: &str, command: &mut Command) -> Result<Count> {
+    let mut step = Step::start(title);
+    let finished = step.run(command)?;
+    let is_good = finished.status.success() && finished.lines.is_empty();
+    step.finish(if is_good { "ok" } else { "FAILED" });
+    if !is_good {
+        println!("{command:?}\n{}", finished.lines.join("\n"));
+    }
+    Ok(Count {
+        passed: is_good.into(),
+        failed: (!is_good).into(),
         ..Count::default()
     })
 }
