@@ -3,7 +3,9 @@
 pub mod compile;
 pub mod dev;
 pub mod inspect;
+mod progress;
 pub mod serve;
+pub mod store;
 
 use std::process::ExitCode;
 
@@ -17,7 +19,8 @@ use clap::{Parser, Subcommand};
     after_help = "Examples:\n  \
         outrigger dev --plugins ./plugins --data-dir ./data --secure-port 6444\n  \
         kubectl --kubeconfig ./data/admin.kubeconfig api-resources\n  \
-        outrigger inspect ./plugins/hello.wasm"
+        outrigger inspect ./plugins/hello.wasm\n  \
+        outrigger backup --data-dir ./data --to monday.sqlite3"
 )]
 pub struct Args {
     #[command(subcommand)]
@@ -29,6 +32,9 @@ enum Command {
     Serve(Box<serve::Args>),
     Dev(dev::Args),
     Inspect(inspect::Args),
+    Store(store::Args),
+    Backup(store::BackupArgs),
+    Restore(store::RestoreArgs),
     /// Compiles one component; the server runs this for each new plugin, in a process with limits.
     #[command(hide = true)]
     Compile(compile::Args),
@@ -44,6 +50,9 @@ impl Args {
             Command::Serve(args) => args.run()?,
             Command::Dev(args) => args.run()?,
             Command::Inspect(args) => crate::server::block_on(inspect::run(args))?,
+            Command::Store(args) => return args.run(),
+            Command::Backup(args) => args.run()?,
+            Command::Restore(args) => args.run()?,
             Command::Compile(args) => return compile::run(&args),
         }
         Ok(ExitCode::SUCCESS)

@@ -135,6 +135,14 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// With the state of a store.
+    #[must_use]
+    pub fn with_store(mut self, is_read_only: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        let collector = StoreReadOnly(Box::new(is_read_only));
+        self.registry.register_collector(Box::new(collector));
+        self
+    }
+
     /// OpenMetrics text, which Prometheus reads.
     pub fn encode(&self) -> String {
         let mut text = String::new();
@@ -267,6 +275,27 @@ fn request_labels(info: &RequestInfo, is_served: bool) -> RequestLabels {
         },
         scope,
         component: "apiserver",
+    }
+}
+
+/// Whether the store refuses writes, asked when it is asked for.
+struct StoreReadOnly(Box<dyn Fn() -> bool + Send + Sync>);
+
+impl std::fmt::Debug for StoreReadOnly {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("StoreReadOnly")
+    }
+}
+
+impl Collector for StoreReadOnly {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let gauge = ConstGauge::<i64>::new(i64::from((self.0)()));
+        gauge.encode(encoder.encode_descriptor(
+            "store_read_only",
+            "1 while the store refuses writes: its disk is full or broken",
+            None,
+            gauge.metric_type(),
+        )?)
     }
 }
 

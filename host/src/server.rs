@@ -77,7 +77,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tokio::task::spawn_blocking(move || SqliteStorage::open(&folder, Options::default()));
     let storage = Arc::new(opening.await.context("the store")??);
     let store: Arc<dyn Storage> = storage.clone();
-    let metrics = Arc::new(Metrics::default());
+    let watched = Arc::clone(&store);
+    let metrics = Metrics::default().with_store(move || watched.trouble().is_some());
+    let metrics = Arc::new(metrics);
 
     let mut tasks = JoinSet::new();
     let identity = Identity::establish(identity, &data_dir, address, &mut tasks).await?;

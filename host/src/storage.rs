@@ -170,6 +170,11 @@ pub trait Storage: Send + Sync {
 
     /// `None` while the store works; else one line for `/readyz` that says what is wrong and what to do.
     fn trouble(&self) -> Option<String>;
+
+    /// Whether only a restart of the process helps.
+    fn is_dead(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "registry",
             "server",
             "shutdown",
+            "storage",
             "telemetry",
         ],
     ),

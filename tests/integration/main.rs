@@ -3,6 +3,7 @@
 mod anchors;
 mod api;
 mod arrows;
+mod backups;
 mod bad_input;
 mod durability;
 mod errors;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use outrigger_tests::artifacts::root;
 use outrigger_tests::cluster::{self, Cluster};
-use outrigger_tests::installed::{Installed, SOON, install};
+use outrigger_tests::installed::{Installed, SOON};
 use outrigger_tests::kubectl::Kubectl;
 use outrigger_tests::wait;
 use rustix::process::{Pid, Signal, kill_process_group};

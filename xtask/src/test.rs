@@ -37,6 +37,8 @@ enum Stage {
     Unit,
     /// every fuzz target for a moment
     Fuzz,
+    /// the embedded store over kills, faults of its disk and power losses
+    Store,
     /// tests through the socket of `outrigger dev`, with real plugins
     Integration,
     /// structured-merge-diff and Go's library on the same random cases
@@ -133,6 +135,7 @@ fn run_stage(stage: Stage) -> Result<Count> {
         Stage::Guests => plugins(),
         Stage::Unit => unit(),
         Stage::Fuzz => fuzz(),
+        Stage::Store => store(),
         Stage::Integration => integration(),
         Stage::Differential => differential(),
         Stage::Oracle => oracle(),
@@ -229,6 +232,14 @@ fn fuzz() -> Result<Count> {
         failed,
         ..Count::default()
     })
+}
+
+fn store() -> Result<Count> {
+    let mut command = workspace::cargo();
+    cargo_test(
+        "store",
+        command.args(["test", "--workspace", "--test", "store"]),
+    )
 }
 
 fn integration() -> Result<Count> {

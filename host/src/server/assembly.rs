@@ -77,7 +77,7 @@ impl Assembly {
         loop {
             let now = Arc::clone(&loaded.borrow_and_update());
             let foreign = self.foreign(&now);
-            self.serve(&now).await;
+            let is_served = self.serve(&now).await;
             loop {
                 tokio::select! {
                     changed = loaded.changed() => match changed {
@@ -85,7 +85,7 @@ impl Assembly {
                         Err(_) => return,
                     },
                     () = tokio::time::sleep(FOREIGN_POLL) => {
-                        if self.foreign(&now) != foreign {
+                        if !is_served || self.foreign(&now) != foreign {
                             break;
                         }
                     }
@@ -109,7 +109,11 @@ impl Assembly {
             .collect()
     }
 
-    async fn serve(&mut self, loaded: &Loaded) {
+    /// Returns whether the store could be read for all of it. Until it can, what is not served is not known to be
+    /// gone: it is 503, and stays registered.
+    async fn serve(&mut self, loaded: &Loaded) -> bool {
+        let mut is_store_read = true;
+        let before = self.problems.borrow().clone();
         let mut problems = Vec::new();
         let mut stores = Vec::new();
         let mut prefixes = BTreeSet::new();
@@ -120,8 +124,15 @@ impl Assembly {
                         prefixes.insert(store.prefix().to_owned());
                         stores.push(Arc::new(store));
                     }
-                    Err(message) => {
-                        tracing::warn!(plugin.name = plugin.name, "{message}");
+                    Err(Unserved {
+                        message,
+                        is_of_store,
+                    }) => {
+                        is_store_read &= !is_of_store;
+                        // It is tried again and again.
+                        if !before.iter().any(|it| it.message == message) {
+                            tracing::warn!(plugin.name = plugin.name, "{message}");
+                        }
                         problems.push(Problem {
                             plugin: plugin.name.clone(),
                             message,
@@ -130,13 +141,14 @@ impl Assembly {
                 }
             }
         }
+        let is_complete = loaded.is_complete && is_store_read;
         let registry = Registry::new(stores);
         let group_versions = group_versions(&registry);
         let documents = Documents::build(registry.stores().map(|it| it.definition()));
 
         // A group that goes is unregistered before it is unserved: kube-apiserver must not ask for what is gone.
         if let Some(registration) = &self.registration
-            && loaded.is_complete
+            && is_complete
         {
             let before = group_versions_of(&self.served.load());
             let staying: BTreeSet<_> = before.intersection(&group_versions).cloned().collect();
@@ -147,7 +159,7 @@ impl Assembly {
         self.served.store(Arc::new(Served {
             registry,
             documents,
-            is_complete: loaded.is_complete,
+            is_complete,
         }));
         self.kept.retain(|prefix, kept| {
             let stays = prefixes.contains(prefix);
@@ -159,38 +171,47 @@ impl Assembly {
         self.metrics.set_plugins(loaded.plugins.len());
         self.problems.send_replace(problems);
         if let Some(registration) = &self.registration
-            && loaded.is_complete
+            && is_complete
         {
             registration.register(group_versions).await;
         }
+        is_store_read
     }
 
     /// # Errors
     /// One line that says why the resource is not served and what to do.
-    async fn store(&mut self, plugin: &Plugin, resource: &PluginResource) -> Result<Store, String> {
+    async fn store(
+        &mut self,
+        plugin: &Plugin,
+        resource: &PluginResource,
+    ) -> Result<Store, Unserved> {
         let definition = &resource.definition;
         let of = definition.group_resource();
         if let Some(registration) = &self.registration {
             for version in definition.versions.iter().filter(|it| it.served) {
                 if let Some(by) = registration.foreign(&definition.group_version(&version.name)) {
-                    return Err(format!("{of} is not served: {by}"));
+                    return Err(Unserved {
+                        message: format!("{of} is not served: {by}"),
+                        is_of_store: false,
+                    });
                 }
             }
         }
+        let unread = |error: StorageError| Unserved {
+            message: format!("{of} is not served: {error}"),
+            is_of_store: true,
+        };
         self.own(plugin, definition).await.map_err(|error| match error {
-            Ownership::Other(owner) => format!(
-                "{of} is not served: its objects belong to plugin {owner}; remove them, or name the file {owner}.wasm"
-            ),
-            Ownership::Unknown(error) => format!("{of} is not served: {error}"),
+            Ownership::Other(owner) => Unserved {
+                message: format!(
+                    "{of} is not served: its objects belong to plugin {owner}; remove them, or name the file {owner}.wasm"
+                ),
+                is_of_store: false,
+            },
+            Ownership::Unknown(error) => unread(error),
         })?;
-        let cache = self
-            .cache(definition)
-            .await
-            .map_err(|error| format!("{of} is not served: {error}"))?;
-        let schema_since = self
-            .schema_since(definition)
-            .await
-            .map_err(|error| format!("{of} is not served: {error}"))?;
+        let cache = self.cache(definition).await.map_err(unread)?;
+        let schema_since = self.schema_since(definition).await.map_err(unread)?;
         let storage = self.engine(plugin, resource);
         let store = Store::new(
             definition.clone(),
@@ -347,6 +368,13 @@ impl Assembly {
         kept.mirror = Some((plugin.digest.clone(), Arc::clone(&mirror)));
         mirror
     }
+}
+
+/// Why a resource is not served.
+struct Unserved {
+    message: String,
+    /// Not because of the plugin: it is tried again.
+    is_of_store: bool,
 }
 
 enum Ownership {

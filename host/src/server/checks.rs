@@ -61,13 +61,17 @@ impl Checks {
             is_notice: true,
             ..required(&name, problem)
         };
-        let loading = "the plugins that were there at the start are being compiled".to_owned();
+        let loading = "the plugins that were there at the start are being compiled, or the store cannot be read for one of them".to_owned();
         let draining = "the server is shutting down".to_owned();
+        let (trouble, is_dead) = (self.storage.trouble(), self.storage.is_dead());
         let mut checks = vec![
             Check {
                 is_alive_check: true,
-                ..required("storage", self.storage.trouble())
+                ..required("storage", trouble.clone().filter(|_| is_dead))
             },
+            // Reads, watches and discovery go on: a server that is not ready takes them from everybody, and one that
+            // is restarted has the same disk.
+            notice("storage-writes".into(), trouble.filter(|_| !is_dead)),
             required(
                 "plugins-loaded",
                 (!self.served.load().is_complete).then_some(loading),

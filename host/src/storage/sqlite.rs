@@ -4,10 +4,11 @@
 //! a time; a second one waits for the first to drain (30 s by default) and is then refused.
 //!
 //! **File.** WAL, `synchronous=FULL`: an acknowledged write is on the disk. `application_id` is `Outr`. Tables:
-//! - `meta(name, value)`: `format` (1), `revision` (the store's, never lower than before), `compacted` (history
-//!   is complete after this revision).
-//! - `record(id, key, revision, superseded, version_at, bytes)`: one row per version of a record. `revision`
-//!   wrote it, `superseded` replaced or deleted it and is null for the current one. Rows stay where they are:
+//! - `meta(name, value)`: `format` (2; 1 had no checksums and is upgraded when it is opened), `revision` (the store's, never lower than before), `compacted` (history
+//!   is complete after this revision), `probes` (how often a broken disk was tried).
+//! - `record(id, key, revision, superseded, version_at, bytes, checksum)`: one row per version of a record.
+//!   `revision` wrote it, `superseded` replaced or deleted it and is null for the current one. `checksum` is a
+//!   CRC-32 of the rest, but for `superseded`, and is compared at every read: when a cache is loaded, too. Rows stay where they are:
 //!   history is one copy, and an event is a row together with the row that it superseded. Not `WITHOUT ROWID`,
 //!   which takes three times the space at these sizes.
 //!
@@ -21,6 +22,8 @@
 //! **A full disk** or an I/O error makes the store read-only: the write that met it and those after it are
 //! refused, each after a try of its own, and a timer tries too, so that it heals without a restart.
 
+mod backup;
+mod check;
 mod folder;
 mod rows;
 mod schema;
@@ -37,6 +40,8 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 
+pub use self::backup::{backup, restore};
+pub use self::check::{Progress, Report, check};
 use self::writer::{Command, Commit, Writer};
 use super::{Item, Revision, Scope, Sink, Storage, StorageError, Write};
 use crate::api::RequestContext;
@@ -53,6 +58,8 @@ pub struct Options {
     pub history_min_age: Duration,
     /// ...but never more superseded rows than this.
     pub history_max_rows: usize,
+    /// How often an idle store looks after history, and tries again whether a broken disk works.
+    pub tend_every: Duration,
 }
 
 impl Default for Options {
@@ -61,6 +68,7 @@ impl Default for Options {
             lock_wait: Duration::from_secs(30),
             history_min_age: Duration::from_secs(5 * 60),
             history_max_rows: 100_000,
+            tend_every: Duration::from_secs(1),
         }
     }
 }
@@ -146,9 +154,10 @@ impl SqliteStorage {
         let task = tokio::task::spawn_blocking(move || read(&lock(&reader)));
         match task.await {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(err)) => Err(StorageError::Failed(
-                anyhow!(err).context(format!("cannot read {}", self.shared.file.display())),
-            )),
+            Ok(Err(err)) => {
+                let text = writer::text_of(&self.shared.file, &err);
+                Err(StorageError::Failed(anyhow!("cannot read: {text}")))
+            }
             Err(err) => Err(StorageError::Failed(anyhow!(err))),
         }
     }
@@ -234,11 +243,15 @@ impl Storage for SqliteStorage {
     }
 
     fn trouble(&self) -> Option<String> {
-        let writer = lock(&self.writer);
-        if writer.as_ref().is_some_and(JoinHandle::is_finished) {
+        if self.is_dead() {
             return Some("the store's thread has stopped: restart the server".into());
         }
         lock(&self.shared.trouble).clone()
+    }
+
+    fn is_dead(&self) -> bool {
+        let writer = lock(&self.writer);
+        writer.as_ref().is_some_and(JoinHandle::is_finished)
     }
 }
 

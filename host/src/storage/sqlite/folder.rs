@@ -12,6 +12,7 @@ use super::OpenError;
 
 const FILE: &str = "store.sqlite3";
 const LOCK: &str = "lock";
+const RESTORING: &str = "store.sqlite3.restoring";
 
 /// How often a taken lock is tried again.
 const LOCK_RETRY: Duration = Duration::from_millis(50);
@@ -20,8 +21,39 @@ const LOCK_RETRY: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(super) struct FolderLock(#[expect(dead_code, reason = "kept open for its lock")] File);
 
+/// The file of a store that must be there.
+pub(super) fn existing(folder: &Path) -> Result<PathBuf, OpenError> {
+    let file = folder.join(FILE);
+    if file.is_file() {
+        return Ok(file);
+    }
+    Err(OpenError(format!(
+        "{} holds no store: name the folder that the server was given",
+        folder.display()
+    )))
+}
+
+/// What a restore calls its file until it has taken the store's place.
+pub(super) fn restoring(file: &Path) -> PathBuf {
+    file.with_file_name(RESTORING)
+}
+
 /// Makes the folder, sees that nobody else's things are in it, and locks it.
 pub(super) fn prepare(
+    folder: &Path,
+    lock_wait: Duration,
+) -> Result<(PathBuf, FolderLock), OpenError> {
+    if folder.join(RESTORING).exists() && !folder.join(FILE).exists() {
+        return Err(OpenError(format!(
+            "a restore into {} was interrupted: run it again",
+            folder.display()
+        )));
+    }
+    prepare_restore(folder, lock_wait)
+}
+
+/// The same for a restore, which may go on with one that was interrupted.
+pub(super) fn prepare_restore(
     folder: &Path,
     lock_wait: Duration,
 ) -> Result<(PathBuf, FolderLock), OpenError> {
@@ -37,6 +69,7 @@ pub(super) fn prepare(
     builder.create(folder).map_err(unusable)?;
     let file = folder.join(FILE);
     if !file.exists()
+        && !folder.join(RESTORING).exists()
         && let Some(foreign) = foreign(folder).map_err(unusable)?
     {
         return Err(OpenError(format!(

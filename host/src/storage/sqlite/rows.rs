@@ -4,9 +4,38 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::storage::{Event, Item, Key, Record, Revision};
+
+/// A row that is not as it was written.
+#[derive(Debug, thiserror::Error)]
+#[error("the record {key} of revision {revision} does not match its checksum")]
+pub(super) struct Damaged {
+    key: Key,
+    revision: Revision,
+}
+
+/// Whether a read failed because of what is in a row, not because of the disk.
+pub(super) fn damage(err: &rusqlite::Error) -> Option<&Damaged> {
+    match err {
+        rusqlite::Error::FromSqlConversionFailure(_, _, cause) => cause.downcast_ref(),
+        _ => None,
+    }
+}
+
+/// CRC-32 of one version of a record. What supersedes it later is no part of it.
+pub(super) fn checksum(key: &str, revision: Revision, version_at: u32, bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(&revision.0.to_be_bytes());
+    crc.update(&version_at.to_be_bytes());
+    crc.update(key.as_bytes());
+    // No key has it: where the key ends is part of the sum.
+    crc.update(&[0]);
+    crc.update(bytes);
+    crc.sum()
+}
 
 /// What is under a key now.
 pub(super) fn current(
@@ -15,9 +44,10 @@ pub(super) fn current(
 ) -> rusqlite::Result<Option<(Revision, Record)>> {
     connection
         .prepare_cached(
-            "SELECT revision, version_at, bytes FROM record WHERE key = ?1 AND superseded IS NULL",
+            "SELECT revision, version_at, bytes, checksum FROM record
+             WHERE key = ?1 AND superseded IS NULL",
         )?
-        .query_row([key], |row| version(row, 0))
+        .query_row([key], |row| version(key, row, 0))
         .optional()
 }
 
@@ -28,14 +58,15 @@ pub(super) fn list(
     limit: usize,
 ) -> rusqlite::Result<Vec<Item>> {
     let mut query = connection.prepare_cached(
-        "SELECT key, revision, version_at, bytes FROM record
+        "SELECT key, revision, version_at, bytes, checksum FROM record
          WHERE key >= ?1 AND key < ?2 AND superseded IS NULL ORDER BY key LIMIT ?3",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = query.query_map(params![start.max(prefix), behind(prefix), limit], |row| {
-        let (revision, record) = version(row, 1)?;
+        let key: Key = row.get::<_, String>(0)?.into();
+        let (revision, record) = version(&key, row, 1)?;
         Ok(Item {
-            key: row.get::<_, String>(0)?.into(),
+            key,
             revision,
             record,
         })
@@ -53,12 +84,13 @@ pub(super) fn history(
     items: &[Item],
 ) -> rusqlite::Result<(Vec<Event>, Revision)> {
     let mut query = connection.prepare_cached(
-        "SELECT key, superseded, revision, version_at, bytes FROM record
+        "SELECT key, superseded, revision, version_at, bytes, checksum FROM record
          WHERE superseded > ?1 AND key >= ?2 AND key < ?3",
     )?;
     let rows = query.query_map(params![sql(oldest), prefix, behind(prefix)], |row| {
         let key: Key = row.get::<_, String>(0)?.into();
-        Ok((key, revision(row, 1)?, version(row, 2)?))
+        let version = version(&key, row, 2)?;
+        Ok((key, revision(row, 1)?, version))
     })?;
 
     // Each version was written at one revision and gone at another: two halves of two events.
@@ -109,13 +141,15 @@ pub(super) fn write(connection: &Connection, events: &[Event]) -> rusqlite::Resu
         if let Some(record) = &event.record {
             connection
                 .prepare_cached(
-                    "INSERT INTO record (key, revision, version_at, bytes) VALUES (?1, ?2, ?3, ?4)",
+                    "INSERT INTO record (key, revision, version_at, bytes, checksum)
+                     VALUES (?1, ?2, ?3, ?4, ?5)",
                 )?
                 .execute(params![
                     &*event.key,
                     sql(event.revision),
                     record.version_at,
-                    &record.bytes[..]
+                    &record.bytes[..],
+                    checksum(&event.key, event.revision, record.version_at, &record.bytes),
                 ])?;
         }
     }
@@ -170,19 +204,35 @@ pub(super) fn delete_superseded(
     Ok(deleted)
 }
 
-fn version(row: &Row<'_>, from: usize) -> rusqlite::Result<(Revision, Record)> {
+/// Revision, version_at, bytes and checksum, from a column on.
+fn version(key: &str, row: &Row<'_>, from: usize) -> rusqlite::Result<(Revision, Record)> {
+    let revision = revision(row, from)?;
     let record = Record {
         version_at: row.get(from + 1)?,
         bytes: Bytes::from(row.get::<_, Vec<u8>>(from + 2)?),
     };
-    Ok((revision(row, from)?, record))
+    let expected = checksum(key, revision, record.version_at, &record.bytes);
+    if row.get::<_, i64>(from + 3)? != i64::from(expected) {
+        let damaged = Damaged {
+            key: key.into(),
+            revision,
+        };
+        let at = from + 3;
+        let cause = Box::new(damaged);
+        return Err(rusqlite::Error::FromSqlConversionFailure(
+            at,
+            Type::Integer,
+            cause,
+        ));
+    }
+    Ok((revision, record))
 }
 
-fn revision(row: &Row<'_>, column: usize) -> rusqlite::Result<Revision> {
+pub(super) fn revision(row: &Row<'_>, column: usize) -> rusqlite::Result<Revision> {
     Ok(Revision(row.get::<_, i64>(column)?.unsigned_abs()))
 }
 
-fn sql(revision: Revision) -> i64 {
+pub(super) fn sql(revision: Revision) -> i64 {
     i64::try_from(revision.0).expect("a store counts from 1, it does not reach 2^63")
 }
 

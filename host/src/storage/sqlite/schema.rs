@@ -3,31 +3,35 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
-use super::OpenError;
+use super::{OpenError, rows};
 use crate::storage::Revision;
 
 /// `Outr`, which `file(1)` shows too.
 const APPLICATION_ID: i64 = 0x4f75_7472;
 
-/// Raised when an older server could not read the file.
-const FORMAT: i64 = 1;
+/// Raised when an older server could not read the file. 2 has checksums.
+pub(super) const FORMAT: i64 = 2;
 
 const CREATE: &str = "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-    INSERT INTO meta VALUES ('format', 1), ('revision', 1), ('compacted', 1);
+    INSERT INTO meta VALUES ('format', 2), ('revision', 1), ('compacted', 1);
     CREATE TABLE record (
         id INTEGER PRIMARY KEY,
         key TEXT NOT NULL,
         revision INTEGER NOT NULL,
         superseded INTEGER,
         version_at INTEGER NOT NULL,
-        bytes BLOB NOT NULL
+        bytes BLOB NOT NULL,
+        checksum INTEGER NOT NULL
     );
     CREATE UNIQUE INDEX record_current ON record (key) WHERE superseded IS NULL;
     CREATE INDEX record_superseded ON record (superseded) WHERE superseded IS NOT NULL;
 ";
+
+/// Rows that an upgrade reads at a time.
+const UPGRADE_STEP: u32 = 1_000;
 
 /// What the writer begins with.
 pub(super) struct State {
@@ -37,11 +41,23 @@ pub(super) struct State {
     pub(super) history_bytes: usize,
 }
 
-/// Opens the writer's connection and makes the tables in a new file.
+/// Opens the writer's connection, makes the tables in a new file, and upgrades those of an older release.
 pub(super) fn open(file: &Path) -> Result<Connection, OpenError> {
     let describe = |err: rusqlite::Error| describe(file, &err);
     let mut connection = Connection::open(file).map_err(describe)?;
-    let application = pragma(&connection, "application_id").map_err(describe)?;
+    let is_new = !recognise(&connection, file)?;
+    configure(&connection).map_err(describe)?;
+    if is_new {
+        create(&mut connection).map_err(describe)?;
+    }
+    upgrade(&mut connection, file)?;
+    Ok(connection)
+}
+
+/// Whether the file is a store; `false` where it is empty.
+pub(super) fn recognise(connection: &Connection, file: &Path) -> Result<bool, OpenError> {
+    let describe = |err: rusqlite::Error| describe(file, &err);
+    let application = pragma(connection, "application_id").map_err(describe)?;
     let objects = "SELECT count(*) FROM sqlite_schema";
     let objects: i64 = connection
         .query_row(objects, [], |row| row.get(0))
@@ -52,11 +68,12 @@ pub(super) fn open(file: &Path) -> Result<Connection, OpenError> {
             file.display()
         )));
     }
-    configure(&connection).map_err(describe)?;
-    if objects == 0 {
-        create(&mut connection).map_err(describe)?;
-    }
-    let format = meta(&connection, "format").map_err(describe)?;
+    Ok(objects != 0)
+}
+
+/// The format that the file is in, where this release can read it.
+pub(super) fn format(connection: &Connection, file: &Path) -> Result<i64, OpenError> {
+    let format = meta(connection, "format").map_err(|err| describe(file, &err))?;
     if format > FORMAT {
         return Err(OpenError(format!(
             "{} was written by a newer release (format {format}, this one reads up to {FORMAT}): run that \
@@ -64,7 +81,53 @@ pub(super) fn open(file: &Path) -> Result<Connection, OpenError> {
             file.display()
         )));
     }
-    Ok(connection)
+    Ok(format)
+}
+
+/// Brings a file of an older release into the format of this one, in one transaction: a crash leaves the old one.
+pub(super) fn upgrade(connection: &mut Connection, file: &Path) -> Result<(), OpenError> {
+    let from = format(connection, file)?;
+    if from == FORMAT {
+        return Ok(());
+    }
+    tracing::info!(file = %file.display(), from, to = FORMAT, "upgrading the store");
+    add_checksums(connection).map_err(|err| describe(file, &err))?;
+    tracing::info!(file = %file.display(), "the store is upgraded");
+    Ok(())
+}
+
+fn add_checksums(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction
+        .execute_batch("ALTER TABLE record ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0")?;
+    let (mut last, mut done) = (0, 0u64);
+    loop {
+        let sums: Vec<(i64, u32)> = transaction
+            .prepare_cached(
+                "SELECT id, key, revision, version_at, bytes FROM record
+                 WHERE id > ?1 ORDER BY id LIMIT ?2",
+            )?
+            .query_map(params![last, UPGRADE_STEP], |row| {
+                let key: String = row.get(1)?;
+                let bytes: Vec<u8> = row.get(4)?;
+                let sum = rows::checksum(&key, rows::revision(row, 2)?, row.get(3)?, &bytes);
+                Ok((row.get(0)?, sum))
+            })?
+            .collect::<rusqlite::Result<_>>()?;
+        let Some((id, _)) = sums.last() else { break };
+        last = *id;
+        for (id, sum) in &sums {
+            transaction
+                .prepare_cached("UPDATE record SET checksum = ?2 WHERE id = ?1")?
+                .execute(params![id, sum])?;
+        }
+        done += u64::from(UPGRADE_STEP);
+        if done % 100_000 == 0 {
+            tracing::info!(rows = done, "upgrading the store");
+        }
+    }
+    rows::set_meta(&transaction, "format", Revision(FORMAT.unsigned_abs()))?;
+    transaction.commit()
 }
 
 /// Another connection that cannot write, so that reads never wait for the writer.
@@ -116,12 +179,12 @@ fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, name, |row| row.get(0))
 }
 
-fn meta(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+pub(super) fn meta(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
     let query = "SELECT value FROM meta WHERE name = ?1";
     connection.query_row(query, [name], |row| row.get(0))
 }
 
-fn describe(file: &Path, err: &rusqlite::Error) -> OpenError {
+pub(super) fn describe(file: &Path, err: &rusqlite::Error) -> OpenError {
     let file = file.display();
     OpenError(match err.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {

@@ -1,9 +1,7 @@
-//! What only a durable store can get wrong: restarts, crashes, full disks, folders of somebody else.
+//! What only a durable store can get wrong: restarts, full disks, folders of somebody else. `tests/store` has kills,
+//! faults and power losses.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-use std::io::{BufRead, BufReader, Write as _};
-use std::process::{Child, Command as Process, Stdio};
 
 use expect_test::{Expect, expect};
 use tempfile::TempDir;
@@ -331,13 +329,13 @@ fn refuses_a_newer_format() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(&folder));
     let file = Connection::open(folder.path().join("store.sqlite3")).unwrap();
-    file.execute_batch("UPDATE meta SET value = 2 WHERE name = 'format'")
+    file.execute_batch("UPDATE meta SET value = 3 WHERE name = 'format'")
         .unwrap();
     drop(file);
     check_refused(
         folder.path(),
         expect![
-            "DATA/store.sqlite3 was written by a newer release (format 2, this one reads up to 1): run that release, or restore a backup of this one"
+            "DATA/store.sqlite3 was written by a newer release (format 3, this one reads up to 2): run that release, or restore a backup of this one"
         ],
     );
 }
@@ -363,79 +361,4 @@ fn begins_again_in_an_empty_file() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("store.sqlite3"), "").unwrap();
     assert_eq!(open(&folder).current_revision(), Revision(1));
-}
-
-const CRASH_FOLDER: &str = "OUTRIGGER_TEST_CRASH_FOLDER";
-
-/// This test twice: as a parent that kills, and as a child (it knows by the variable) that writes until then.
-#[test]
-fn acknowledged_writes_survive_a_kill() {
-    if let Some(folder) = std::env::var_os(CRASH_FOLDER) {
-        write_until_killed(Path::new(&folder));
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let mut acknowledged = 0u64;
-    let mut last = Revision(0);
-    for round in 0..3 {
-        let mut child = spawn_writer(folder.path());
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        for line in lines.map_while(Result::ok) {
-            // Others' lines are the test harness's.
-            let Some(rest) = line.strip_prefix("committed ") else {
-                continue;
-            };
-            let (name, revision) = rest.split_once(' ').unwrap();
-            acknowledged = name.parse().unwrap();
-            let revision = Revision(revision.parse().unwrap());
-            assert!(revision > last, "revisions grow over crashes");
-            last = revision;
-            if acknowledged >= (round + 1) * 150 {
-                break;
-            }
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(acknowledged >= (round + 1) * 150, "the child ended early");
-
-        let storage = open(&folder);
-        assert!(storage.current_revision() >= last);
-        last = storage.current_revision();
-        let reader = lock(&storage.reader);
-        let check: String = reader
-            .query_row("PRAGMA integrity_check", [], |it| it.get(0))
-            .unwrap();
-        assert_eq!(check, "ok");
-        for number in 1..=acknowledged {
-            let found = rows::current(&reader, &key(&format!("a/n{number:06}"))).unwrap();
-            assert!(found.is_some(), "{number} of {acknowledged} is lost");
-        }
-    }
-}
-
-fn spawn_writer(folder: &Path) -> Child {
-    let test = "storage::sqlite::tests::acknowledged_writes_survive_a_kill";
-    Process::new(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(CRASH_FOLDER, folder)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-fn write_until_killed(folder: &Path) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let storage = SqliteStorage::open(folder, quick()).unwrap();
-        let there = storage.list(PREFIX, "", usize::MAX).await.unwrap().len();
-        for number in there + 1..100_000 {
-            let write = create(&format!("a/n{number:06}"), "red");
-            let revision = commit(&storage, write).await.unwrap();
-            // Not `println!`, which the harness would catch. A parent that is gone ends this too.
-            writeln!(std::io::stdout(), "committed {number} {revision}").unwrap();
-        }
-    });
 }

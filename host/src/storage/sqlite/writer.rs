@@ -7,10 +7,11 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::anyhow;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
@@ -21,9 +22,6 @@ use super::schema::State;
 use super::{Options, Shared, lock, rows};
 use crate::storage::sinks::Sinks;
 use crate::storage::{Event, Key, Revision, Sink, StorageError, Write, transaction};
-
-/// How often an idle thread looks after history and a read-only store.
-const TICK: Duration = Duration::from_secs(1);
 
 /// Most transactions in one of SQLite's, so that the first does not wait long for the last.
 const GROUP_MAX: usize = 2_000;
@@ -98,12 +96,12 @@ impl Writer {
     /// Until all senders are gone; what they have sent is done first.
     pub(super) fn run(mut self) {
         loop {
-            match self.commands.recv_timeout(TICK) {
+            match self.commands.recv_timeout(self.options.tend_every) {
                 Ok(first) => self.take(first),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            if self.tended.elapsed() >= TICK {
+            if self.tended.elapsed() >= self.options.tend_every {
                 self.tended = Instant::now();
                 self.tend();
             }
@@ -199,6 +197,7 @@ impl Writer {
         group: Vec<Vec<Write>>,
     ) -> rusqlite::Result<Vec<Result<Committed, StorageError>>> {
         let immediate = TransactionBehavior::Immediate;
+        let file = &self.shared.file;
         let transaction = self.connection.transaction_with_behavior(immediate)?;
         let mut revision = self.state.revision;
         let mut results = Vec::with_capacity(group.len());
@@ -207,8 +206,11 @@ impl Writer {
             let mut broken = None;
             let current = |key: &Key| {
                 rows::current(&transaction, key).map_err(|err| {
-                    let error = StorageError::Failed(anyhow!("{err}"));
-                    broken = Some(err);
+                    let error = failed(file, &err);
+                    // One damaged record spoils the writes to it, and no others.
+                    if rows::damage(&err).is_none() {
+                        broken = Some(err);
+                    }
                     error
                 })
             };
@@ -280,10 +282,13 @@ impl Writer {
         }
     }
 
-    /// Writes what is there already.
+    /// Writes a number that was not there: what is there already SQLite would not write again.
     fn probe(&mut self) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
-        rows::set_meta(&transaction, "revision", self.state.revision)?;
+        transaction.execute(
+            "INSERT INTO meta VALUES ('probes', 1) ON CONFLICT DO UPDATE SET value = value + 1",
+            [],
+        )?;
         transaction.commit()
     }
 
@@ -325,7 +330,7 @@ impl Writer {
     fn failure(&self, err: &rusqlite::Error) -> StorageError {
         match self.describe(err) {
             Some(text) => StorageError::ReadOnly(text),
-            None => StorageError::Failed(anyhow!("{}: {err}", self.shared.file.display())),
+            None => failed(&self.shared.file, err),
         }
     }
 
@@ -361,5 +366,21 @@ impl Writer {
             _ => {}
         }
         *known = trouble;
+    }
+}
+
+/// What is not for the disk to heal.
+fn failed(file: &Path, err: &rusqlite::Error) -> StorageError {
+    StorageError::Failed(anyhow!("{}", text_of(file, err)))
+}
+
+/// One line that says what to do.
+pub(super) fn text_of(file: &Path, err: &rusqlite::Error) -> String {
+    let file = file.display();
+    match rows::damage(err) {
+        Some(damaged) => format!(
+            "{file} is damaged: {damaged}; `outrigger store check` finds all such records, a backup has them sound"
+        ),
+        None => format!("{file}: {err}"),
     }
 }
