@@ -96,7 +96,7 @@ fn sorted(text: &str) -> String {
     let shown: Result<Vec<String>, _> = documents
         .map(|it| {
             let mut document = it?;
-            order_managers(&mut document);
+            order_lists(&mut document);
             serde_json::to_string_pretty(&document)
         })
         .collect();
@@ -104,7 +104,7 @@ fn sorted(text: &str) -> String {
 }
 
 /// As [`in_order`] does in YAML.
-fn order_managers(value: &mut Value) {
+fn order_lists(value: &mut Value) {
     match value {
         Value::Object(map) => {
             for (name, inner) in map {
@@ -115,11 +115,15 @@ fn order_managers(value: &mut Value) {
                                 .map(Value::to_string)
                         });
                     }
-                    inner => order_managers(inner),
+                    // kube-apiserver lists the resources of a group in the order of a map.
+                    Value::Array(resources) if name == "resources" => {
+                        resources.sort_by_key(|it| it["name"].to_string());
+                    }
+                    inner => order_lists(inner),
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(order_managers),
+        Value::Array(items) => items.iter_mut().for_each(order_lists),
         _ => {}
     }
 }
@@ -134,9 +138,12 @@ fn in_order(text: &str) -> String {
     for line in text.lines() {
         if !mark.is_empty() && line.starts_with(mark) {
             run.push(line.to_owned());
-        } else if mark == MANAGER && line.starts_with("    ") {
-            let entry = run.last_mut().map(|it| it.push_str(&format!("\n{line}")));
-            debug_assert!(entry.is_some(), "an entry has a first line");
+        } else if mark == MANAGER
+            && line.starts_with("    ")
+            && let Some(entry) = run.last_mut()
+        {
+            entry.push('\n');
+            entry.push_str(line);
         } else {
             run.sort();
             lines.append(&mut run);
