@@ -34,7 +34,7 @@ pub(crate) struct Side {
 
 /// Ends when dropped.
 enum Running {
-    Custom(Cluster),
+    Custom(Box<Cluster>),
     Ours(Box<Installed>),
 }
 
@@ -66,7 +66,7 @@ pub(crate) async fn custom() -> Result<Side> {
         .collect();
     let files: Vec<&str> = files.iter().map(String::as_str).collect();
     kubectl.ok(&[&["create"], &files[..]].concat()).await?;
-    Side::new(kubectl, Running::Custom(cluster)).await
+    Side::new(kubectl, Running::Custom(Box::new(cluster))).await
 }
 
 /// The host behind kube-apiserver, with the definitions in its plugins' folder.
