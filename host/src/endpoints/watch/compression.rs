@@ -46,16 +46,16 @@ mod tests {
 
     /// Informers of kube-controller-manager learnt of each event only with the one after it.
     #[test]
-    fn the_last_block_of_a_member_is_empty() {
+    fn an_event_is_flushed_before_its_member_ends() {
         const HEAD: usize = 10;
         const FLUSHED: [u8; 4] = [0, 0, 0xff, 0xff];
         for is_state in [true, false] {
             let sent = member(b"event", is_state);
-            let end = sent.windows(4).rposition(|it| it == FLUSHED);
-            let before_last = &sent[HEAD..end.expect("a flush") + FLUSHED.len()];
+            let end = sent.windows(4).position(|it| it == FLUSHED);
+            let flushed = &sent[HEAD..end.expect("a flush") + FLUSHED.len()];
             let mut back = Vec::with_capacity(100);
             let status = Decompress::new(false)
-                .decompress_vec(before_last, &mut back, FlushDecompress::None)
+                .decompress_vec(flushed, &mut back, FlushDecompress::None)
                 .expect("deflate");
             assert_eq!((status, &*back), (Status::Ok, &b"event"[..]));
         }
