@@ -23,6 +23,9 @@ pub fn start(filter: &str, format: LogFormat) -> anyhow::Result<()> {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // It would be said on standard error, too, by a macro that panics where that cannot be written to: a log on
+        // a full disk would end requests.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     let started = match format {
         LogFormat::Text => subscriber.try_init(),
