@@ -99,10 +99,28 @@ pub(super) fn apply(document: &mut Value, operations: &[Value]) -> Result<()> {
         if !work.is_bounded(document, &operation) {
             return Err(rejected());
         }
+        if is_test_for_nothing(document, &operation) {
+            continue;
+        }
         json_patch::patch_unsafe(document, std::slice::from_ref(&operation))
             .map_err(|_| rejected())?;
     }
     Ok(())
+}
+
+/// Whether a null is asked for where an object has no such member: to upstream that is the same, and clients
+/// (kube-rs, with the first finalizer of an object) ask for it to learn that there is none.
+fn is_test_for_nothing(document: &Value, operation: &PatchOperation) -> bool {
+    let PatchOperation::Test(test) = operation else {
+        return false;
+    };
+    let path = test.path.as_str();
+    let parent = path.rsplit_once('/').map(|(parent, _)| parent);
+    test.value.is_null()
+        && parent
+            .and_then(|it| document.pointer(it))
+            .is_some_and(Value::is_object)
+        && document.pointer(path).is_none()
 }
 
 /// What all operations together have cost so far.

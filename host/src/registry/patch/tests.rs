@@ -62,6 +62,26 @@ fn operations_are_applied_in_order() {
 }
 
 #[test]
+fn a_test_for_null_finds_it_where_an_object_has_no_such_member() {
+    for passes in [
+        r#"[{"op":"test","path":"/metadata/annotations","value":null}]"#,
+        r#"[{"op":"test","path":"/spec/deep/none","value":null},{"op":"test","path":"/spec/list/0","value":1}]"#,
+    ] {
+        assert_eq!(apply(PatchKind::Json, passes), apply(PatchKind::Json, "[]"));
+    }
+    for fails in [
+        r#"[{"op":"test","path":"/metadata/labels","value":null}]"#,
+        r#"[{"op":"test","path":"/metadata/annotations/none","value":null}]"#,
+        r#"[{"op":"test","path":"/spec/list/2","value":null}]"#,
+        r#"[{"op":"test","path":"/metadata/annotations","value":""}]"#,
+        r#"[{"op":"test","path":"","value":null}]"#,
+    ] {
+        let refused = apply(PatchKind::Json, fails).expect_err("it is not null");
+        assert_eq!((refused.code, refused.reason.as_str()), (422, "Invalid"));
+    }
+}
+
+#[test]
 fn patches_that_fail_say_how() {
     for fails in [
         r#"[{"op":"test","path":"/metadata/labels/a","value":"nope"}]"#,
