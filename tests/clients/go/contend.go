@@ -28,8 +28,8 @@ const (
 	contended = "contended"
 )
 
-// Patient is client-go's default but for the number of tries: that one gives up after five.
-var patient = wait.Backoff{Steps: 10_000, Duration: 5 * time.Millisecond, Factor: 1, Jitter: 1}
+// Patient has more tries than client-go's default, which gives up after five, and pauses that let the others write.
+var patient = wait.Backoff{Steps: 10_000, Duration: 100 * time.Millisecond, Factor: 1, Jitter: 1}
 
 // Half of the contenders go through kube-apiserver.
 func contender(all *servers, number int, namespace string) (flunders.FlunderInterface, error) {

@@ -12,14 +12,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// IsLost tells whether a request got no answer, or one of a server that has just started. Whether a write was made
-// is then unknown.
+// IsLost tells whether a request got no answer, or one of a server that has just started or is late. Whether a write
+// was made is then unknown.
 func isLost(err error) bool {
 	var network net.Error
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return false
-	case apierrors.IsServiceUnavailable(err), utilnet.IsConnectionReset(err), utilnet.IsConnectionRefused(err),
+	case apierrors.IsServiceUnavailable(err), apierrors.IsTimeout(err), utilnet.IsConnectionReset(err), utilnet.IsConnectionRefused(err),
 		utilnet.IsHTTP2ConnectionLost(err), utilnet.IsProbableEOF(err), errors.Is(err, io.ErrUnexpectedEOF):
 		return true
 	}

@@ -8,7 +8,7 @@ from kubernetes.client.rest import ApiException
 GROUP, VERSION, PLURAL = "tickets.example.com", "v1", "tickets"
 NAMESPACE = sys.argv[1]
 # More superseded bytes than the server keeps for watches to resume.
-LARGE, REWRITES = "x" * (2 << 20), 36
+LARGE, REWRITES = "x" * (11 << 18), 26
 
 
 def ticket(name, seats):

@@ -43,7 +43,7 @@ impl Validate for Guest {
         if old.is_some() && observed > generation(new) {
             return Err(Failure::invalid().field(
                 "status.observedGeneration",
-                &observed,
+                observed,
                 "must be a generation that there has been",
             ));
         }
