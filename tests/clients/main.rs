@@ -62,7 +62,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(tally: &mut Tally, go: PathBuf, python: PathBuf) {
-    let it = match Clients::start(go, python).await {
+    let mut clients = match Clients::start(go, python).await {
         Ok(it) => it,
         Err(err) => {
             println!("{err:?}\n{}", process::keep_logs().join("\n"));
@@ -70,8 +70,7 @@ async fn run(tally: &mut Tally, go: PathBuf, python: PathBuf) {
             return;
         }
     };
-    let mut it = it;
-    let it = &mut it;
+    let it = &mut clients;
     let name = "informers_and_retry_watchers_keep_up_with_10_000_changes_and_a_crash";
     tally.test(name, go::informers(it)).await;
     let name = "a_pager_reads_all_pages_at_one_revision";

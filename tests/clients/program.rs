@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use crate::Clients;
 
 /// Programs end by themselves before it.
-const DEADLINE: Duration = Duration::from_secs(270);
+const DEADLINE: Duration = Duration::from_secs(500);
 /// How much of what a failed program said is shown.
 const SHOWN_LINES: usize = 60;
 

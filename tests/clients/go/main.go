@@ -17,7 +17,7 @@ import (
 )
 
 // Nothing here takes longer, on the slowest machine that tests run on.
-const deadline = 4 * time.Minute
+const deadline = 8 * time.Minute
 
 // Servers are the two ways to Outrigger.
 type servers struct {
