@@ -53,7 +53,7 @@ pub(crate) fn all() -> Result<(Vec<Other>, Vec<String>)> {
 
 /// From the cache, or downloaded and unpacked, but not installed.
 fn of_debian() -> Result<PathBuf> {
-    let folder = workspace::cache_dir()?.join("peers/kubectl-debian");
+    let folder = workspace::cache_dir()?.join("kubectls/debian");
     let kubectl = folder.join("usr/bin/kubectl");
     if kubectl.is_file() {
         return Ok(kubectl);
