@@ -16,6 +16,9 @@ use outrigger_tests::random::Random;
 
 const KILLS: usize = 200;
 
+/// As many are of one store: with each kill all that was told before is judged again.
+const KILLS_OF_A_STORE: usize = 25;
+
 /// Where a round's writer is killed.
 enum Kill {
     /// After so many entries, and so much later.
@@ -43,19 +46,23 @@ impl Kill {
 fn what_was_acknowledged_survives_every_kill() -> Result<()> {
     let seed = Random::seed("OUTRIGGER_STORE_SEED", 1);
     let kills = Random::seed("OUTRIGGER_STORE_KILLS", KILLS as u64);
-    println!("OUTRIGGER_STORE_SEED={seed}");
-    let folder = tempfile::tempdir()?;
+    eprintln!("OUTRIGGER_STORE_SEED={seed}");
+    let mut folder = tempfile::tempdir()?;
     let mut random = Random::new(seed);
     let mut journal = Journal::default();
     let mut inside: BTreeMap<String, usize> = BTreeMap::new();
     let mut rounds_without = 0;
     for round in 0..usize::try_from(kills)? {
-        let kill = Kill::choose(round, &mut random);
-        let done = run_and_kill(folder.path(), &kill, &mut random, &mut journal)?;
-        if let Some(Entry::Inside { phase }) = journal.entries.last() {
-            *inside.entry(phase.clone()).or_default() += 1;
+        if round % KILLS_OF_A_STORE == 0 {
+            folder = tempfile::tempdir()?;
+            journal = Journal::default();
         }
-        rounds_without += usize::from(done == 0);
+        let kill = Kill::choose(round, &mut random);
+        let end = run_and_kill(folder.path(), &kill, &mut random, &mut journal)?;
+        if let Some(phase) = end.inside {
+            *inside.entry(phase).or_default() += 1;
+        }
+        rounds_without += usize::from(end.done == 0);
         let verdict = reopen::judged(&folder.path().join("store"), &mut journal)?;
         ensure!(
             verdict.is_empty(),
@@ -63,7 +70,7 @@ fn what_was_acknowledged_survives_every_kill() -> Result<()> {
         );
         check_backups(folder.path())?;
     }
-    println!("{kills} kills, {rounds_without} before the first write, inside of {inside:?}");
+    eprintln!("{kills} kills, {rounds_without} before the first write, inside of {inside:?}");
     for phase in ["commit", "compaction", "checkpoint", "backup"] {
         let times = inside.get(phase).copied().unwrap_or(0);
         ensure!(
@@ -95,7 +102,7 @@ fn check_backups(folder: &Path) -> Result<()> {
 #[test]
 fn a_kill_inside_an_upgrade_leaves_a_store_that_is_upgraded_later() -> Result<()> {
     let seed = Random::seed("OUTRIGGER_STORE_SEED", 1);
-    println!("OUTRIGGER_STORE_SEED={seed}");
+    eprintln!("OUTRIGGER_STORE_SEED={seed}");
     let folder = tempfile::tempdir()?;
     let store = folder.path().join("store");
     let mut random = Random::new(seed);
@@ -106,8 +113,8 @@ fn a_kill_inside_an_upgrade_leaves_a_store_that_is_upgraded_later() -> Result<()
     for round in 0..20 {
         make_old(&store)?;
         let kill = Kill::Inside("upgrade", 1 + random.below(8));
-        run_and_kill(folder.path(), &kill, &mut random, &mut journal)?;
-        interrupted += usize::from(matches!(journal.entries.last(), Some(Entry::Inside { .. })));
+        let end = run_and_kill(folder.path(), &kill, &mut random, &mut journal)?;
+        interrupted += usize::from(end.inside.is_some());
         let report = sqlite::check(&store, &mut |_| {})?;
         ensure!(
             report.problems.is_empty(),
@@ -134,13 +141,21 @@ fn make_old(store: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Returns how many writes were acknowledged.
+/// What a killed writer had done.
+#[derive(Default)]
+struct End {
+    /// Writes that were acknowledged.
+    done: usize,
+    /// What it was inside of. Its other threads may have said more after that.
+    inside: Option<String>,
+}
+
 fn run_and_kill(
     folder: &Path,
     kill: &Kill,
     random: &mut Random,
     journal: &mut Journal,
-) -> Result<usize> {
+) -> Result<End> {
     let attempts = journal.entries.iter().filter_map(|it| match it {
         Entry::Tried { attempt, .. } => Some(attempt + 1),
         _ => None,
@@ -157,20 +172,23 @@ fn run_and_kill(
     }
     let mut child = Killed(command.spawn()?);
     let lines = BufReader::new(child.0.stdout.take().context("a pipe")?);
-    let mut done = 0;
+    let mut end = End::default();
     let mut read = 0;
     for line in lines.split(b'\n') {
         // The last line may be half of one.
         let Ok(entry) = String::from_utf8(line?)?.parse::<Entry>() else {
             break;
         };
-        done += usize::from(matches!(entry, Entry::Done { .. }));
-        let is_inside = matches!(entry, Entry::Inside { .. });
+        match &entry {
+            Entry::Done { .. } => end.done += 1,
+            Entry::Inside { phase } => {
+                end.inside = Some(phase.clone());
+                child.0.kill()?;
+            }
+            _ => {}
+        }
         journal.entries.push(entry);
         read += 1;
-        if is_inside {
-            child.0.kill()?;
-        }
         match kill {
             Kill::After(entries, later) if read == entries + 1 => {
                 std::thread::sleep(*later);
@@ -184,7 +202,7 @@ fn run_and_kill(
         status.code().is_none(),
         "the writer ended by itself: {status}"
     );
-    Ok(done)
+    Ok(end)
 }
 
 /// Ends with the test, however that ends.

@@ -106,7 +106,7 @@ fn options() -> Options {
 
 fn seed() -> u64 {
     let seed = Random::seed("OUTRIGGER_STORE_SEED", 1);
-    println!("OUTRIGGER_STORE_SEED={seed}");
+    eprintln!("OUTRIGGER_STORE_SEED={seed}");
     seed
 }
 
