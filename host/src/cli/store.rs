@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::progress::Shown;
+use super::progress::shown;
 use crate::storage::sqlite::{self, Report};
 
 /// Look after the store of a server.
@@ -73,10 +73,7 @@ pub struct RestoreArgs {
 impl Args {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let Command::Check(Check { data_dir }) = self.command;
-        let report = {
-            let mut shown = Shown::new();
-            sqlite::check(&data_dir.join("store"), &mut |it| shown.show(it))?
-        };
+        let report = shown(|progress| sqlite::check(&data_dir.join("store"), progress))?;
         say(&report)?;
         Ok(match report.problems.len() {
             0 => ExitCode::SUCCESS,
@@ -88,10 +85,8 @@ impl Args {
 impl BackupArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let Self { data_dir, to } = self;
-        let report = {
-            let mut shown = Shown::new();
-            sqlite::backup(&data_dir.join("store"), &to, &mut |it| shown.show(it))?
-        };
+        let folder = data_dir.join("store");
+        let report = shown(|progress| sqlite::backup(&folder, &to, progress))?;
         say(&report)
     }
 }
@@ -104,12 +99,8 @@ impl RestoreArgs {
             replace,
         } = self;
         let folder = data_dir.join("store");
-        let report = {
-            let mut shown = Shown::new();
-            sqlite::restore(&from, &folder, replace, Duration::ZERO, &mut |it| {
-                shown.show(it);
-            })?
-        };
+        let report =
+            shown(|progress| sqlite::restore(&from, &folder, replace, Duration::ZERO, progress))?;
         say(&report)
     }
 }
