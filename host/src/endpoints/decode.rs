@@ -68,13 +68,9 @@ pub(super) async fn object(
             return Err(unrecognized(&why));
         }
         Err(TypeError::Status(status)) => {
-            if validation == FieldValidation::Warn {
-                let definition = request.store.definition();
-                let unknown = object_model::unknown_of_other_version(definition, &object);
-                request
-                    .warnings
-                    .extend(unknown.iter().map(|it| format!("unknown field \"{it}\"")));
-            }
+            let definition = request.store.definition();
+            let said = object_model::warnings_of_other_version(definition, &object, validation);
+            request.warnings.extend(said);
             return Err(status);
         }
     }

@@ -2,6 +2,7 @@
 
 use super::definition::{Form, ObjectModel};
 use super::object_meta;
+use super::object_model::unknown_field;
 use crate::api::Object;
 use crate::api::options::FieldValidation;
 
@@ -25,7 +26,7 @@ impl Form<'_> {
         {
             return Err(format!("json: {}: {}", error.field, error.message));
         }
-        let unknown = unknown.iter().map(|it| format!("unknown field \"{it}\""));
+        let unknown = unknown.iter().map(|it| unknown_field(it));
         let said: Vec<String> = complaints.chain(unknown).collect();
         match validation {
             FieldValidation::Ignore => Ok(Vec::new()),

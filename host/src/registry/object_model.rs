@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::definition::{ColumnDefinition, Form, ObjectModel, ResourceDefinition};
 use crate::api::Object;
+use crate::api::options::FieldValidation;
 use crate::api::status::{self, FieldError, Result, Status};
 
 const CREATION_TIMESTAMP: &str = "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
@@ -118,17 +119,22 @@ pub fn check_patched_type(form: &Form<'_>, base: &Object, patched: &Object) -> R
     }
 }
 
-/// The unknown fields of a custom resource in another version than the one that was asked for. Upstream decodes it by
-/// the schema of the version that it says, and knows no field of a version that there is not.
-pub fn unknown_of_other_version(definition: &ResourceDefinition, object: &Object) -> Vec<String> {
+/// What a client is warned of whose custom resource is refused for being in another version than the one that was asked
+/// for. Upstream decodes it by the schema of the version that it says, and knows no field of a version that there is not.
+pub fn warnings_of_other_version(
+    definition: &ResourceDefinition,
+    object: &Object,
+    validation: FieldValidation,
+) -> Vec<String> {
     let (group, version) = object.api_version().split_once('/').unwrap_or_default();
-    if definition.object_model == ObjectModel::Typed
+    if validation != FieldValidation::Warn
+        || definition.object_model == ObjectModel::Typed
         || group != definition.group
         || object.kind() != definition.names.kind
     {
         return Vec::new();
     }
-    match definition.version(version) {
+    let unknown = match definition.version(version) {
         Some(version) => version.schema.prune(&mut object.0.clone()),
         None => {
             let fields = object.0.keys();
@@ -136,7 +142,13 @@ pub fn unknown_of_other_version(definition: &ResourceDefinition, object: &Object
                 fields.filter(|it| !matches!(it.as_str(), "apiVersion" | "kind" | "metadata"));
             unknown.cloned().collect()
         }
-    }
+    };
+    unknown.iter().map(|it| unknown_field(it)).collect()
+}
+
+/// What upstream says of a field that no schema knows.
+pub(super) fn unknown_field(path: &str) -> String {
+    format!("unknown field \"{path}\"")
 }
 
 #[cfg(test)]

@@ -61,7 +61,9 @@ impl Checks {
             is_notice: true,
             ..required(&name, problem)
         };
-        let loading = "the plugins that were there at the start are being compiled, or the store cannot be read for one of them".to_owned();
+        let loading = "the plugins that were there at the start are being compiled, or the store cannot be read for \
+                       one of them"
+            .to_owned();
         let draining = "the server is shutting down".to_owned();
         let (trouble, is_dead) = (self.storage.trouble(), self.storage.is_dead());
         let mut checks = vec![

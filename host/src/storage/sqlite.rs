@@ -4,13 +4,14 @@
 //! a time; a second one waits for the first to drain (30 s by default) and is then refused.
 //!
 //! **File.** WAL, `synchronous=FULL`: an acknowledged write is on the disk. `application_id` is `Outr`. Tables:
-//! - `meta(name, value)`: `format` (2; 1 had no checksums and is upgraded when it is opened), `revision` (the store's, never lower than before), `compacted` (history
-//!   is complete after this revision), `probes` (how often a broken disk was tried).
+//! - `meta(name, value)`: `format` (2; 1 had no checksums and is upgraded when it is opened), `revision` (the store's,
+//!   never lower than before), `compacted` (history is complete after this revision), `probes` (how often a broken disk
+//!   was tried).
 //! - `record(id, key, revision, superseded, version_at, bytes, checksum)`: one row per version of a record.
 //!   `revision` wrote it, `superseded` replaced or deleted it and is null for the current one. `checksum` is a
-//!   CRC-32 of the rest, but for `superseded`, and is compared at every read: when a cache is loaded, too. Rows stay where they are:
-//!   history is one copy, and an event is a row together with the row that it superseded. Not `WITHOUT ROWID`,
-//!   which takes three times the space at these sizes.
+//!   CRC-32 of the rest, but for `superseded`, and is compared at every read: when a cache is loaded, too. Rows stay
+//!   where they are: history is one copy, and an event is a row together with the row that it superseded. Not
+//!   `WITHOUT ROWID`, which takes three times the space at these sizes.
 //!
 //! **Writes.** All that wait are committed in one transaction of SQLite (group commit), each at a revision of
 //! its own; a failed precondition fails only its own. Then come the sinks, in the order of revisions, then the

@@ -134,10 +134,10 @@ impl Store {
     ) -> Result<Object> {
         let mut patched = patch.apply(base, form.schema.patch_meta())?;
         if let Err(refusal) = object_model::check_patched_type(form, base, &patched) {
-            if validation == FieldValidation::Warn {
-                let unknown = object_model::unknown_of_other_version(&self.definition, &patched);
-                warnings.extend(unknown.iter().map(|it| format!("unknown field \"{it}\"")));
-            }
+            let definition = &self.definition;
+            warnings.extend(object_model::warnings_of_other_version(
+                definition, &patched, validation,
+            ));
             return Err(refusal);
         }
         let decoded = form.decode(&mut patched, patch.complaints(), validation);

@@ -148,14 +148,7 @@ fn last_revision(store: &Path) -> (Revision, String) {
 
 /// One consistent view of `from`, as a file of its own without a log.
 fn copy(from: &Path, to: &Path, progress: &mut dyn FnMut(Progress)) -> Result<(), OpenError> {
-    let source = schema::open_reader(from)?;
-    if !schema::recognise(&source, from)? {
-        return Err(OpenError(format!(
-            "{} is empty: it is no store",
-            from.display()
-        )));
-    }
-    schema::format(&source, from)?;
+    let (source, _) = schema::open_existing(from)?;
     let mut copied = || -> rusqlite::Result<bool> {
         // Without a transaction that stays open the copy would begin again after each commit of the server.
         source.execute_batch("BEGIN")?;

@@ -46,14 +46,7 @@ pub(super) fn check_file(
     file: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, OpenError> {
-    let connection = schema::open_reader(file)?;
-    if !schema::recognise(&connection, file)? {
-        return Err(OpenError(format!(
-            "{} is empty: it is no store",
-            file.display()
-        )));
-    }
-    let format = schema::format(&connection, file)?;
+    let (connection, format) = schema::open_existing(file)?;
     let describe = |err: rusqlite::Error| schema::describe(file, &err);
     // One view of the store from here on, whatever a server writes.
     connection.execute_batch("BEGIN").map_err(describe)?;

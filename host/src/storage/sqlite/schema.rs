@@ -55,7 +55,7 @@ pub(super) fn open(file: &Path) -> Result<Connection, OpenError> {
 }
 
 /// Whether the file is a store; `false` where it is empty.
-pub(super) fn recognise(connection: &Connection, file: &Path) -> Result<bool, OpenError> {
+fn recognise(connection: &Connection, file: &Path) -> Result<bool, OpenError> {
     let describe = |err: rusqlite::Error| describe(file, &err);
     let application = pragma(connection, "application_id").map_err(describe)?;
     let objects = "SELECT count(*) FROM sqlite_schema";
@@ -71,8 +71,21 @@ pub(super) fn recognise(connection: &Connection, file: &Path) -> Result<bool, Op
     Ok(objects != 0)
 }
 
+/// Opens a store that must be there for reading; with the format that it is in.
+pub(super) fn open_existing(file: &Path) -> Result<(Connection, i64), OpenError> {
+    let connection = open_reader(file)?;
+    if !recognise(&connection, file)? {
+        return Err(OpenError(format!(
+            "{} is empty: it is no store",
+            file.display()
+        )));
+    }
+    let format = format(&connection, file)?;
+    Ok((connection, format))
+}
+
 /// The format that the file is in, where this release can read it.
-pub(super) fn format(connection: &Connection, file: &Path) -> Result<i64, OpenError> {
+fn format(connection: &Connection, file: &Path) -> Result<i64, OpenError> {
     let format = meta(connection, "format").map_err(|err| describe(file, &err))?;
     if format > FORMAT {
         return Err(OpenError(format!(
