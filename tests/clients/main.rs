@@ -50,10 +50,7 @@ async fn main() -> ExitCode {
         println!(
             "clients needs a cluster's programs, Go and Python: `cargo xtask test --only clients` finds or builds them"
         );
-        match std::env::var("CI").is_ok_and(|it| it == "true") {
-            true => tally.failed = TESTS,
-            false => tally.ignored = TESTS,
-        }
+        tally.leave_out(TESTS);
         return tally.finish();
     };
     let _ = process::keep_logs();

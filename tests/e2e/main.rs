@@ -52,7 +52,7 @@ async fn run(tally: &mut Tally) {
     tally.test(name, setup::without_aggregation()).await;
 
     let name = "sets_up_an_extension_api_server_step_by_step";
-    let Some(mut installed) = tally.test(name, setup::fifteen_steps()).await else {
+    let Some(mut installed) = tally.needed(name, setup::fifteen_steps()).await else {
         tally.failed += TESTS - 2;
         println!("the other {} tests need it", TESTS - 2);
         return;
@@ -95,7 +95,7 @@ async fn controllers(it: &mut Installed, tally: &mut Tally) {
         return;
     }
     let name = "serves_another_plugin_to_the_controllers";
-    let Some(mut manager) = tally.test(name, controllers::start(it)).await else {
+    let Some(mut manager) = tally.needed(name, controllers::start(it)).await else {
         tally.failed += CONTROLLER_TESTS - 1;
         return;
     };

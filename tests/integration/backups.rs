@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use outrigger_tests::artifacts::{example, outrigger};
 use outrigger_tests::host::{DevFolders, free_port};
 use outrigger_tests::wait;
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use rustix::process::{Resource, Rlimit, prlimit};
 
 use crate::api::{GREETINGS, greeting, names, resource_version};
 
@@ -90,7 +90,7 @@ async fn a_disk_that_takes_no_writes_leaves_reads_and_heals_without_a_restart() 
     let client = dev.client()?;
     client.post(GREETINGS, &greeting("before")).await?.ok()?;
 
-    let process = Pid::from_raw(i32::try_from(dev.process.id())?).context("a process")?;
+    let process = dev.process.pid();
     let limit = |current| Rlimit {
         current,
         maximum: None,

@@ -28,6 +28,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use outrigger_tests::recording::case::Case;
 use outrigger_tests::recording::json::Json;
+use outrigger_tests::tally::is_everything_required;
 use outrigger_tests::{cluster, process};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -126,11 +127,10 @@ fn without_peers(suites: &[(&Suite, Vec<Case>)], tally: &mut Tally) -> bool {
     println!(
         "behind kube-apiserver: needs etcd, kube-apiserver and kubectl: `cargo xtask test --only oracle` finds or builds them"
     );
-    let is_required = std::env::var("CI").is_ok_and(|it| it == "true");
     for (suite, cases) in suites {
         let cases: Vec<_> = cases.iter().collect();
         let why = anyhow::anyhow!("OUTRIGGER_PEERS is not set");
-        match is_required {
+        match is_everything_required() {
             true => tally.not_started(&cases, suite.behind(), &why),
             false => tally.ignore(&cases, suite.behind()),
         }

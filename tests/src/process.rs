@@ -57,11 +57,6 @@ impl Process {
         )
     }
 
-    #[must_use]
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Fails, with what it said, if it has ended.
     pub fn check_running(&mut self) -> Result<()> {
         match self.child.try_wait()? {

@@ -135,10 +135,7 @@ func generated(config *rest.Config) (*observed, error) {
 		clients, 0, externalversions.WithNamespace(churnNamespace))
 	return &observed{
 		informer: factory.Wardle().V1beta1().Flunders().Informer(),
-		list: func(ctx context.Context) (map[string]runtime.Object, error) {
-			list, err := client.List(ctx, metav1.ListOptions{})
-			return byName(list, err)
-		},
+		list:     listing(client.List),
 	}, nil
 }
 
@@ -150,10 +147,7 @@ func dynamicOf(config *rest.Config) (*observed, error) {
 	factory := dynamicinformer.NewFilteredDynamicSharedInformerFactory(client, 0, churnNamespace, nil)
 	return &observed{
 		informer: factory.ForResource(flunderResource).Informer(),
-		list: func(ctx context.Context) (map[string]runtime.Object, error) {
-			list, err := client.Resource(flunderResource).Namespace(churnNamespace).List(ctx, metav1.ListOptions{})
-			return byName(list, err)
-		},
+		list:     listing(client.Resource(flunderResource).Namespace(churnNamespace).List),
 	}, nil
 }
 
@@ -165,11 +159,18 @@ func metadataOf(config *rest.Config) (*observed, error) {
 	factory := metadatainformer.NewFilteredSharedInformerFactory(client, 0, churnNamespace, nil)
 	return &observed{
 		informer: factory.ForResource(flunderResource).Informer(),
-		list: func(ctx context.Context) (map[string]runtime.Object, error) {
-			list, err := client.Resource(flunderResource).Namespace(churnNamespace).List(ctx, metav1.ListOptions{})
-			return byName(list, err)
-		},
+		list:     listing(client.Resource(flunderResource).Namespace(churnNamespace).List),
 	}, nil
+}
+
+// Listing is all that a client's List tells, by name.
+func listing[L runtime.Object](
+	list func(context.Context, metav1.ListOptions) (L, error),
+) func(context.Context) (map[string]runtime.Object, error) {
+	return func(ctx context.Context) (map[string]runtime.Object, error) {
+		listed, err := list(ctx, metav1.ListOptions{})
+		return byName(listed, err)
+	}
 }
 
 // Compare waits until the cache equals a list.
