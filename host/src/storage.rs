@@ -1,6 +1,6 @@
 //! What objects are kept in: bytes under keys, with one decimal revision for all of a store.
 //!
-//! Engines ([`sqlite`], [`memory`]) keep bytes and know nothing of kinds, groups or JSON. Every read of a
+//! Engines ([`sqlite`], [`etcd`], [`memory`]) keep bytes and know nothing of kinds, groups or JSON. Every read of a
 //! client comes from a [`watch_cache`] that an engine feeds through [`Sink`]; the engine itself is read only
 //! when it starts, by its own tools, and for the small key spaces without a cache (a plugin's own, control).
 //!
@@ -8,6 +8,7 @@
 //! `control/<what>/…`. No segment is empty.
 
 pub mod continue_token;
+pub mod etcd;
 pub mod memory;
 pub mod mirror;
 mod sinks;
@@ -107,8 +108,14 @@ pub enum StorageError {
     /// The engine cannot take writes now, e.g. its disk is full. `0` tells an operator why and what to do.
     #[error("the store is read-only: {0}")]
     ReadOnly(String),
-    /// The plugin that keeps the object refused, with the answer for the client.
-    #[error("refused by the backend: {}", .0.message)]
+    /// The engine cannot be reached now; nothing was changed. `0` tells an operator why and what to do.
+    #[error("the store cannot be reached: {0}")]
+    Unavailable(String),
+    /// The engine's answer to a write was lost: it may have been committed, or not.
+    #[error("it is not known whether the write was committed: {0}")]
+    Unknown(String),
+    /// The engine, or the plugin that keeps the object, refused it, with the answer for the client.
+    #[error("refused: {}", .0.message)]
     Refused(Box<crate::api::Status>),
     #[error("the store failed: {0}")]
     Failed(#[source] anyhow::Error),
@@ -119,7 +126,8 @@ pub enum StorageError {
 /// Calls come one at a time, in the order of revisions, on a thread of the engine: they must not block.
 pub trait Sink: Send + Sync {
     /// Everything under the prefix at `revision`, and the changes that led there from `oldest` on, oldest first.
-    /// Called once, before any [`Sink::apply`].
+    /// Called before any [`Sink::apply`], and again where an engine has lost changes that somebody else made: what
+    /// led there is not known then, and `history` is empty.
     fn load(&self, items: Vec<Item>, history: Vec<Event>, oldest: Revision, revision: Revision);
 
     /// One commit's changes under the prefix. An engine calls it before it acknowledges the write.

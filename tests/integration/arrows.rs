@@ -124,7 +124,7 @@ fn only_the_server_names_concrete_engines() -> Result<()> {
         let module = top_module(&file);
         let source = Source::read(&file)?;
         let may_name = ["storage", "server", "cli"].contains(&module.as_str());
-        let names = ["storage::sqlite", "storage::memory"];
+        let names = ["storage::sqlite", "storage::etcd", "storage::memory"];
         if !may_name && names.iter().any(|it| source.code().contains(it)) {
             violations.push(source.name());
         }

@@ -215,7 +215,14 @@ fn plugins() -> Result<Count> {
 fn unit() -> Result<Count> {
     let mut command = workspace::cargo();
     command.args(["test", "--workspace", "--lib", "--bins", "--no-fail-fast"]);
-    let mut count = cargo_test("unit", &mut command)?;
+    let mut count = Count::default();
+    match peers::find_or_build()? {
+        Peers::Found(folder) => {
+            command.env("OUTRIGGER_PEERS", folder);
+        }
+        Peers::Missing(why) => count.add(skipped("unit (the store in etcd)", &why)),
+    }
+    count.add(cargo_test("unit", &mut command)?);
     let mut command = workspace::cargo();
     command.args(["test", "--workspace", "--doc"]);
     count.add(cargo_test(

@@ -296,6 +296,22 @@ impl Store {
                     5,
                 )
             }
+            StorageError::Unavailable(why) => {
+                tracing::warn!(%resource, why, "refused a request: the store cannot be reached");
+                status::unavailable(
+                    "the store cannot be reached at the moment, please try again later",
+                    1,
+                )
+            }
+            StorageError::Unknown(why) => {
+                tracing::error!(%resource, name, why, "the outcome of a write is not known");
+                // Without Retry-After: clients would send it again by themselves.
+                Status::failure(
+                    504,
+                    "Timeout",
+                    "Timeout: the store did not answer, the write may have been done or not: read the object again",
+                )
+            }
             StorageError::Failed(error) => {
                 tracing::error!(%resource, error = format!("{error:#}"), "the store failed");
                 status::internal("the store failed")

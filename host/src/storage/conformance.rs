@@ -1,12 +1,13 @@
 //! Cases that every [`Storage`] passes, by itself and behind a [`WatchCache`].
 //!
 //! In the spirit of k8s.io/apiserver, pkg/storage/testing. An engine's tests name the suite once:
-//! `conformance!(async { Subject::new(storage) })`.
+//! `conformance!(Subject::new(storage, ()))`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod feeding;
 
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,15 +26,16 @@ pub(super) const PREFIX: &str = "objects/g/anchors/";
 pub(super) struct Subject {
     pub(super) storage: Arc<dyn Storage>,
     cache: Option<Arc<WatchCache>>,
-    _folder: Option<tempfile::TempDir>,
+    /// What the engine stands on.
+    _below: Box<dyn Any + Send>,
 }
 
 impl Subject {
-    pub(super) fn new(storage: Arc<dyn Storage>, folder: Option<tempfile::TempDir>) -> Self {
+    pub(super) fn new(storage: Arc<dyn Storage>, below: impl Any + Send) -> Self {
         Self {
             storage,
             cache: None,
-            _folder: folder,
+            _below: Box::new(below),
         }
     }
 
@@ -365,7 +367,7 @@ async fn increment(storage: &dyn Storage) -> Revision {
     }
 }
 
-/// The whole suite for one engine; `$subject` is an expression of a future of a [`Subject`].
+/// The whole suite for one engine; `$subject` is an expression of a [`Subject`], in an async function.
 macro_rules! conformance {
     ($subject:expr) => {
         conformance!($subject;

@@ -158,7 +158,7 @@ mod tests {
     use crate::storage::{Expected, watch_cache::Expired};
 
     fn subject() -> Subject {
-        Subject::new(Arc::new(MemoryStorage::new()), None)
+        Subject::new(Arc::new(MemoryStorage::new()), ())
     }
 
     conformance!(subject());

@@ -50,7 +50,7 @@ fn check(write: &Write, previous: Option<&(Revision, Record)>) -> Result<(), Sto
 }
 
 /// A key written twice would have two states at one revision.
-fn check_keys(writes: &[Write]) -> Result<(), StorageError> {
+pub(super) fn check_keys(writes: &[Write]) -> Result<(), StorageError> {
     let mut keys: Vec<&str> = writes.iter().map(|it| &*it.key).collect();
     keys.sort_unstable();
     if let Some(twice) = keys.windows(2).find(|it| it[0] == it[1]) {

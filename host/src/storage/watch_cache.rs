@@ -13,6 +13,7 @@
 //!   engine ──load──▶ objects, window          reads wait (is_loaded)
 //!          ──apply─▶ new map, event in window, watchers wake
 //!          ──progress─▶ revision moves         wait_for wakes
+//!          ──load again─▶ all of it is new     watchers are told Expired
 //! ```
 
 mod ring;
@@ -395,11 +396,10 @@ impl Sink for WatchCache {
             objects.insert(item.key, object);
         }
         let window = self.read().ring.window();
-        let mut ring = Ring::new(window, oldest);
         let skipped = history.len().saturating_sub(window.max_events);
-        if let Some(last) = history[..skipped].last() {
-            ring = Ring::new(window, last.revision);
-        }
+        let oldest = history[..skipped].last().map_or(oldest, |it| it.revision);
+        // Behind what watchers of an earlier load have read: to them, what is between is lost.
+        let mut ring = self.read().ring.successor(oldest);
         for event in &history[skipped..] {
             ring.push(self.cached_event(event, &mut known), None);
         }

@@ -191,6 +191,19 @@ impl KeyValue {
                 failure.retry_after_seconds = Some(5);
                 failure
             }
+            StorageError::Unavailable(_) => {
+                let text = "the store cannot be reached";
+                let mut failure = failure(503, "ServiceUnavailable", text);
+                failure.retry_after_seconds = Some(1);
+                failure
+            }
+            StorageError::Refused(status) => {
+                failure(status.code, &status.reason, status.message.clone())
+            }
+            StorageError::Unknown(_) => {
+                let text = "the store did not answer: the write may have been done or not";
+                failure(504, "Timeout", text)
+            }
             _ => {
                 tracing::error!(
                     plugin.name = self.plugin,

@@ -15,7 +15,7 @@ use crate::storage::watch_cache::Expired;
 
 fn subject() -> Subject {
     let folder = tempfile::tempdir().unwrap();
-    Subject::new(Arc::new(open(&folder)), Some(folder))
+    Subject::new(Arc::new(open(&folder)), folder)
 }
 
 conformance!(subject());

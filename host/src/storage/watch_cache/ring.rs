@@ -64,6 +64,14 @@ impl Ring {
         }
     }
 
+    /// An empty one, whose events come after a gap behind those of this one.
+    pub(super) fn successor(&self, oldest: Revision) -> Self {
+        Self {
+            first: self.end() + 1,
+            ..Self::new(self.window, oldest)
+        }
+    }
+
     pub(super) fn window(&self) -> Window {
         self.window
     }

@@ -403,6 +403,31 @@ async fn resumes_from_loaded_history() {
     assert!(cache.watch_after(Revision(2)).is_err());
 }
 
+/// An engine that has lost changes loads again: who watched must not take what comes next for what comes next.
+#[tokio::test]
+async fn a_second_load_ends_the_watches_of_the_first() {
+    let mut engine = Engine::start();
+    engine.commit(&[("a/x", Some("red"))]);
+    let (_, mut before) = engine.cache.watch_from_now();
+    let mut ahead = engine.cache.watch_after(Revision(20)).expect("the future");
+    let item = Item {
+        key: format!("{PREFIX}a/y").into(),
+        revision: Revision(8),
+        record: record("a/y", "blue"),
+    };
+    let oldest = Revision(9);
+    engine.cache.load(vec![item], vec![], oldest, oldest);
+    expect!["9: a/y=blue@8"].assert_eq(&shown(&engine.cache.snapshot()));
+    engine.revision = oldest;
+    engine.commit(&[("a/z", Some("red"))]);
+    let expired = WatchEnd::Expired { oldest };
+    assert_eq!(before.next().await.expect_err("a gap"), expired);
+    assert_eq!(ahead.next().await.expect_err("a gap"), expired);
+    assert!(engine.cache.watch_after(Revision(2)).is_err());
+    let mut after = engine.cache.watch_after(oldest).expect("kept");
+    check_events(&after.next().await.expect("open"), expect!["10 z@10 <- -"]);
+}
+
 #[test]
 fn asks_the_indexer_once_per_version() {
     let mut engine = Engine::start();
