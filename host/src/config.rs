@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -10,6 +11,28 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub address: SocketAddr,
     pub identity: Identity,
+    pub store: StoreConfig,
+}
+
+/// What objects are kept in.
+#[derive(Debug, Clone)]
+pub enum StoreConfig {
+    /// A file in the data folder.
+    Embedded,
+    Etcd(EtcdConfig),
+}
+
+#[derive(Debug, Clone)]
+pub struct EtcdConfig {
+    pub servers: Vec<String>,
+    pub prefix: String,
+    pub ca_file: Option<PathBuf>,
+    /// Files of a client certificate and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// A name, and the file of the password.
+    pub user: Option<(String, PathBuf)>,
+    /// `None`: whoever runs that etcd compacts it.
+    pub compaction_interval: Option<Duration>,
 }
 
 /// Whom the server trusts, and who trusts it.
@@ -93,6 +116,7 @@ pub struct ServeFlags {
     pub service: ServiceReference,
     /// `None`: `outrigger-serving-certificate` in the Service's namespace.
     pub serving_secret: Option<SecretReference>,
+    pub store: StoreConfig,
 }
 
 impl Config {
@@ -108,6 +132,7 @@ impl Config {
             authorization_kubeconfig,
             service,
             serving_secret,
+            store,
         } = flags;
         let certificate = match tls_files {
             Some((certificate, key)) => {
@@ -139,6 +164,7 @@ impl Config {
             data_dir,
             address,
             identity: Identity::Cluster(Box::new(identity)),
+            store,
         }
     }
 
@@ -148,6 +174,7 @@ impl Config {
             data_dir,
             address,
             identity: Identity::Own,
+            store: StoreConfig::Embedded,
         }
     }
 }
@@ -172,9 +199,34 @@ impl FromStr for ServiceReference {
     }
 }
 
+/// `5m`, `1h30m` or `90s`, as Go's flags take them; `0` is `None`.
+pub fn parse_interval(text: &str) -> Result<Option<Duration>, String> {
+    if text == "0" {
+        return Ok(None);
+    }
+    let parsed = text.parse::<jiff::SignedDuration>().ok();
+    let parsed = parsed.and_then(|it| Duration::try_from(it).ok());
+    match parsed {
+        Some(interval) if interval.is_zero() => Ok(None),
+        Some(interval) if interval >= Duration::from_secs(1) => Ok(Some(interval)),
+        _ => Err("expected an interval of a second or more, e.g. 5m, or 0 for never".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_intervals_as_go_writes_them() {
+        let seconds = |text| parse_interval(text).map(|it| it.map(|it| it.as_secs()));
+        assert_eq!(seconds("5m0s"), Ok(Some(300)));
+        assert_eq!(seconds("1h30m"), Ok(Some(5_400)));
+        assert_eq!((seconds("0"), seconds("0s")), (Ok(None), Ok(None)));
+        for text in ["", "5", "-5m", "10ms", "soon"] {
+            assert!(parse_interval(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn reads_the_service_that_apiservices_point_to() {

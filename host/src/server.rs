@@ -5,6 +5,7 @@ mod assembly;
 mod checks;
 mod identity;
 mod lister;
+mod store;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,10 +28,10 @@ use crate::registry::Registry;
 use crate::serving;
 use crate::shutdown::Shutdown;
 use crate::storage::Storage;
-use crate::storage::sqlite::{Options, SqliteStorage};
 use assembly::Assembly;
 use checks::Checks;
 use identity::Identity;
+use store::OpenStore;
 
 /// How long a ready check waits between two looks at the start.
 const READY_POLL: Duration = Duration::from_millis(20);
@@ -64,6 +65,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         data_dir,
         address,
         identity,
+        store,
     } = config;
     let shutdown = Shutdown::on_signals()?;
     anyhow::ensure!(
@@ -72,11 +74,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         plugins.display()
     );
     check_data_dir(&data_dir)?;
-    let folder = data_dir.join("store");
-    let opening =
-        tokio::task::spawn_blocking(move || SqliteStorage::open(&folder, Options::default()));
-    let storage = Arc::new(opening.await.context("the store")??);
-    let store: Arc<dyn Storage> = storage.clone();
+    let opened = OpenStore::open(store, &data_dir).await?;
+    let store: Arc<dyn Storage> = opened.storage();
     let watched = Arc::clone(&store);
     let metrics = Metrics::default().with_store(move || watched.trouble().is_some());
     let metrics = Arc::new(metrics);
@@ -162,7 +161,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     tasks.shutdown().await;
     drop(loader);
-    storage.close().await;
+    opened.close().await;
     tracing::info!("stopped");
     ended
 }

@@ -2,8 +2,12 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
 
-use crate::config::{Config, SecretReference, ServeFlags, ServiceReference};
+use crate::config::{
+    Config, EtcdConfig, SecretReference, ServeFlags, ServiceReference, StoreConfig, parse_interval,
+};
 use crate::telemetry::LogFormat;
 
 /// Serve API groups to a Kubernetes cluster, behind its aggregation layer.
@@ -13,12 +17,14 @@ use crate::telemetry::LogFormat;
 #[command(after_help = "Examples:\n  \
     outrigger serve --plugins /plugins --data-dir /data --secure-port 8443 --service outrigger/outrigger:443\n  \
     outrigger serve --plugins ./plugins --data-dir ./data --secure-port 8443 --kubeconfig ~/.kube/config \\\n    \
-    --service outrigger/outrigger:443 --tls-cert-file tls.crt --tls-private-key-file tls.key")]
+    --service outrigger/outrigger:443 --tls-cert-file tls.crt --tls-private-key-file tls.key\n  \
+    outrigger serve --plugins /plugins --data-dir /data --service outrigger/outrigger:443 \\\n    \
+    --etcd-servers https://etcd:2379 --etcd-cafile ca.crt --etcd-certfile etcd.crt --etcd-keyfile etcd.key")]
 pub struct Args {
     /// Folder of the plugins: .wasm files, and `kind: Plugin` documents for their settings.
     #[arg(long, value_name = "FOLDER")]
     plugins: PathBuf,
-    /// Folder of the store. One process at a time owns it.
+    /// Folder of the store, and of compiled plugins. One process at a time owns it.
     #[arg(long, value_name = "FOLDER")]
     data_dir: PathBuf,
     /// Port for HTTPS with authentication and authorization.
@@ -56,7 +62,77 @@ pub struct Args {
     #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "tls_cert_file")]
     serving_secret: Option<SecretReference>,
     #[command(flatten)]
+    etcd: EtcdArgs,
+    #[command(flatten)]
     log: LogArgs,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "etcd, for several replicas")]
+struct EtcdArgs {
+    /// URLs of etcd's members, separated by commas. Objects are kept there, not in the data folder.
+    #[arg(long, value_name = "URLS", value_delimiter = ',')]
+    etcd_servers: Vec<String>,
+    /// What all keys in etcd begin with. Nobody else may use it.
+    #[arg(long, value_name = "PREFIX", default_value = "/outrigger")]
+    etcd_prefix: String,
+    /// PEM file of the CAs that sign the certificates of etcd's members.
+    #[arg(long, value_name = "FILE", requires = "etcd_servers")]
+    etcd_cafile: Option<PathBuf>,
+    /// PEM file of the client certificate for etcd.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "etcd_servers",
+        requires = "etcd_keyfile"
+    )]
+    etcd_certfile: Option<PathBuf>,
+    /// PEM file of the client certificate's private key.
+    #[arg(long, value_name = "FILE", requires = "etcd_certfile")]
+    etcd_keyfile: Option<PathBuf>,
+    /// User of etcd, where a client certificate does not say it.
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "etcd_servers",
+        requires = "etcd_password_file"
+    )]
+    etcd_username: Option<String>,
+    /// File of the user's password.
+    #[arg(long, value_name = "FILE", requires = "etcd_username")]
+    etcd_password_file: Option<PathBuf>,
+    /// How often etcd is compacted, e.g. 5m. For an etcd that is for this server alone: compaction is of all keys in
+    /// it. 0: never, whoever runs etcd does it.
+    #[arg(long, value_name = "INTERVAL", default_value = "0")]
+    etcd_compaction_interval: Interval,
+}
+
+/// clap reads an `Option` as a flag that may be left out.
+#[derive(Debug, Clone, Copy)]
+struct Interval(Option<Duration>);
+
+impl FromStr for Interval {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        parse_interval(text).map(Self)
+    }
+}
+
+impl EtcdArgs {
+    fn into_config(self) -> StoreConfig {
+        if self.etcd_servers.is_empty() {
+            return StoreConfig::Embedded;
+        }
+        StoreConfig::Etcd(EtcdConfig {
+            servers: self.etcd_servers,
+            prefix: self.etcd_prefix,
+            ca_file: self.etcd_cafile,
+            identity: self.etcd_certfile.zip(self.etcd_keyfile),
+            user: self.etcd_username.zip(self.etcd_password_file),
+            compaction_interval: self.etcd_compaction_interval.0,
+        })
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -94,6 +170,7 @@ impl Args {
             authorization_kubeconfig,
             service,
             serving_secret,
+            etcd,
             log,
         } = self;
         log.start()?;
@@ -108,6 +185,7 @@ impl Args {
             authorization_kubeconfig,
             service,
             serving_secret,
+            store: etcd.into_config(),
         }))
     }
 }
