@@ -19,7 +19,7 @@ use crate::registry::store::ObjectIndexer;
 use crate::registry::{Registry, Store};
 use crate::storage::mirror::{Changes, Mirror, MirrorOptions};
 use crate::storage::watch_cache::WatchCache;
-use crate::storage::{Expected, Record, Revision, Sink, Storage, StorageError, Write};
+use crate::storage::{Expected, Item, Key, Record, Revision, Sink, Storage, StorageError, Write};
 
 use super::identity::Registration;
 
@@ -229,75 +229,78 @@ impl Assembly {
         &self,
         definition: &ResourceDefinition,
     ) -> Result<Revision, StorageError> {
-        let key: Arc<str> = format!(
+        let key: Key = format!(
             "control/schemas/{}/{}",
             definition.group, definition.names.plural
         )
         .into();
         let document = definition.storage_version().schema.document().to_string();
         let digest = digest_of(document.as_bytes());
-        let noted = self.storage.get(&key).await?;
-        let noted = noted.filter(|it| it.record.bytes == digest.as_bytes());
         // Without defaults an object lacks none, whatever it was written under.
         let has_defaults = document.contains("\"default\":");
-        if let Some(noted) = noted {
-            return Ok(if has_defaults {
-                noted.revision
-            } else {
-                Revision(0)
-            });
+        loop {
+            let noted = self.storage.get(&key).await?;
+            let since = match &noted {
+                Some(noted) if noted.record.bytes == digest.as_bytes() => Some(noted.revision),
+                _ => self.note(&key, noted.as_ref(), &digest).await?,
+            };
+            if let Some(since) = since {
+                return Ok(if has_defaults { since } else { Revision(0) });
+            }
         }
-        let record = Record {
-            bytes: digest.into(),
-            version_at: 0,
-        };
+    }
+
+    /// Writes what this server found out, if nobody else has written there since `before` was read. `None` where
+    /// another server has: it is to be read again.
+    async fn note(
+        &self,
+        key: &Key,
+        before: Option<&Item>,
+        text: &str,
+    ) -> Result<Option<Revision>, StorageError> {
         let write = Write {
-            key,
-            expected: Expected::Anything,
-            record: Some(record),
+            key: Arc::clone(key),
+            expected: before.map_or(Expected::Absent, |it| Expected::At(it.revision)),
+            record: Some(Record {
+                bytes: text.to_owned().into(),
+                version_at: 0,
+            }),
         };
         let context = RequestContext::background("assembly", Instant::now() + STORE_TIMEOUT);
-        let since = self.storage.commit(&context, vec![write]).await?;
-        Ok(if has_defaults { since } else { Revision(0) })
+        match self.storage.commit(&context, vec![write]).await {
+            Ok(revision) => Ok(Some(revision)),
+            Err(StorageError::Exists { .. } | StorageError::Conflict { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes the resource for the plugin, or finds that it has it: objects outlive their plugin, and belong to it.
     async fn own(&self, plugin: &Plugin, definition: &ResourceDefinition) -> Result<(), Ownership> {
-        let key: Arc<str> = format!(
+        let key: Key = format!(
             "control/owners/{}/{}",
             definition.group, definition.names.plural
         )
         .into();
-        if let Some(owner) = self.storage.get(&key).await.map_err(Ownership::Unknown)? {
-            if owner.record.bytes == plugin.name.as_bytes() {
+        let name = &plugin.name;
+        loop {
+            let owner = self.storage.get(&key).await;
+            let owner = owner.map_err(Ownership::Unknown)?;
+            if let Some(owner) = &owner {
+                if owner.record.bytes == name.as_bytes() {
+                    return Ok(());
+                }
+                let first = self.storage.list(&definition.prefix(), "", 1).await;
+                if !first.map_err(Ownership::Unknown)?.is_empty() {
+                    return Err(Ownership::Other(
+                        String::from_utf8_lossy(&owner.record.bytes).into_owned(),
+                    ));
+                }
+            }
+            let noted = self.note(&key, owner.as_ref(), name).await;
+            if noted.map_err(Ownership::Unknown)?.is_some() {
                 return Ok(());
             }
-            let first = self
-                .storage
-                .list(&definition.prefix(), "", 1)
-                .await
-                .map_err(Ownership::Unknown)?;
-            if !first.is_empty() {
-                return Err(Ownership::Other(
-                    String::from_utf8_lossy(&owner.record.bytes).into_owned(),
-                ));
-            }
         }
-        let record = Record {
-            bytes: plugin.name.clone().into(),
-            version_at: 0,
-        };
-        let write = Write {
-            key,
-            expected: Expected::Anything,
-            record: Some(record),
-        };
-        let context = RequestContext::background("assembly", Instant::now() + STORE_TIMEOUT);
-        self.storage
-            .commit(&context, vec![write])
-            .await
-            .map(|_| ())
-            .map_err(Ownership::Unknown)
     }
 
     async fn cache(
