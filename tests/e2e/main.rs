@@ -15,6 +15,7 @@ mod controllers;
 mod discovery;
 mod own_certificate;
 mod registration;
+mod replicas;
 mod requests;
 mod setup;
 mod survival;
@@ -25,7 +26,7 @@ use outrigger_tests::installed::Installed;
 use outrigger_tests::tally::Tally;
 use outrigger_tests::{cluster, controller_manager, process};
 
-const TESTS: usize = 14 + CONTROLLER_TESTS;
+const TESTS: usize = 15 + CONTROLLER_TESTS;
 const CONTROLLER_TESTS: usize = 7;
 
 #[tokio::main(flavor = "current_thread")]
@@ -51,10 +52,13 @@ async fn run(tally: &mut Tally) {
     let name = "tells_clearly_when_aggregation_is_not_enabled";
     tally.test(name, setup::without_aggregation()).await;
 
+    let name = "two_replicas_on_one_etcd_serve_as_one_and_outlive_each_other";
+    tally.test(name, replicas::two()).await;
+
     let name = "sets_up_an_extension_api_server_step_by_step";
     let Some(mut installed) = tally.needed(name, setup::fifteen_steps()).await else {
-        tally.failed += TESTS - 2;
-        println!("the other {} tests need it", TESTS - 2);
+        tally.failed += TESTS - 3;
+        println!("the other {} tests need it", TESTS - 3);
         return;
     };
     let it = &mut installed;

@@ -106,9 +106,13 @@ impl Client {
             .server
             .strip_prefix("https://")
             .context("the server's URL is not https")?;
-        let authority = authority.trim_end_matches('/').to_owned();
+        let address = authority.trim_end_matches('/').to_owned();
+        let authority = match (&config.server_name, address.rsplit_once(':')) {
+            (Some(name), Some((_, port))) => format!("{name}:{port}"),
+            _ => address.clone(),
+        };
         Ok(Self {
-            address: authority.clone(),
+            address,
             authority,
             tls: Arc::new(tls),
             headers,

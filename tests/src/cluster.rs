@@ -136,6 +136,12 @@ impl Cluster {
         .await
     }
 
+    /// The URL of the etcd that kube-apiserver keeps its objects in.
+    #[must_use]
+    pub fn etcd(&self) -> String {
+        format!("http://127.0.0.1:{}", self.etcd_port)
+    }
+
     /// A path in the cluster's temporary folder.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {

@@ -132,19 +132,7 @@ impl Installed {
 
     /// The kubeconfig of an administrator who reaches the pod itself, past kube-apiserver.
     pub async fn direct(&self) -> Result<Kubeconfig> {
-        let secret = self
-            .kubectl
-            .json(&["get", "secret", SECRET, "-n", NAMESPACE])
-            .await?;
-        let ca = secret["data"]["ca.crt"]
-            .as_str()
-            .context("the Secret has no ca.crt")?;
-        Ok(Kubeconfig {
-            server: format!("https://127.0.0.1:{}", self.kubelet.port),
-            ca_pem: String::from_utf8(BASE64_STANDARD.decode(ca)?)?,
-            server_name: Some(format!("outrigger.{NAMESPACE}.svc")),
-            ..self.cluster.user("admin", &["system:masters"])?
-        })
+        direct(&self.cluster, &self.kubectl, &self.kubelet).await
     }
 
     /// kubectl of a user, whose rights are `verbs` on the resources of wardle in the namespace default.
@@ -177,6 +165,22 @@ impl Installed {
     pub async fn wait_available(&self, name: &str) -> Result<Value> {
         wait_available(&self.kubectl, name).await
     }
+}
+
+/// The kubeconfig of an administrator who reaches the pod on a node itself.
+pub async fn direct(cluster: &Cluster, kubectl: &Kubectl, node: &Kubelet) -> Result<Kubeconfig> {
+    let secret = kubectl
+        .json(&["get", "secret", SECRET, "-n", NAMESPACE])
+        .await?;
+    let ca = secret["data"]["ca.crt"]
+        .as_str()
+        .context("the Secret has no ca.crt")?;
+    Ok(Kubeconfig {
+        server: format!("https://127.0.0.1:{}", node.port),
+        ca_pem: String::from_utf8(BASE64_STANDARD.decode(ca)?)?,
+        server_name: Some(format!("outrigger.{NAMESPACE}.svc")),
+        ..cluster.user("admin", &["system:masters"])?
+    })
 }
 
 pub async fn wait_available(kubectl: &Kubectl, name: &str) -> Result<Value> {

@@ -38,6 +38,8 @@ pub struct Kubelet {
     folder: PathBuf,
     cluster_port: u16,
     cluster_ca: String,
+    /// Which of the Deployment's replicas.
+    number: usize,
     pub port: u16,
 }
 
@@ -49,11 +51,21 @@ pub struct Pod {
 impl Kubelet {
     /// Takes the Deployment `name` as it stands in the cluster.
     pub async fn new(cluster: &Cluster, namespace: &str, name: &str) -> Result<Self> {
+        Self::replica(cluster, namespace, name, 0).await
+    }
+
+    /// The node of another replica, with volumes of its own.
+    pub async fn replica(
+        cluster: &Cluster,
+        namespace: &str,
+        name: &str,
+        number: usize,
+    ) -> Result<Self> {
         let kubectl = cluster.kubectl("kubelet", &["system:masters"])?;
         let deployment = kubectl
             .json(&["get", "deployment", name, "-n", namespace])
             .await?;
-        let folder = cluster.path("node");
+        let folder = cluster.path(&format!("node-{number}"));
         std::fs::create_dir_all(folder.join("root"))?;
         Ok(Self {
             kubectl,
@@ -62,6 +74,7 @@ impl Kubelet {
             folder,
             cluster_port: cluster.port,
             cluster_ca: cluster.ca_pem().to_owned(),
+            number,
             port: free_port()?,
         })
     }
@@ -137,7 +150,7 @@ impl Kubelet {
             let value = match (variable["value"].as_str(), field) {
                 (Some(value), _) => value.to_owned(),
                 (None, Some("metadata.namespace")) => self.namespace.clone(),
-                (None, Some("metadata.name")) => "pod-0".to_owned(),
+                (None, Some("metadata.name")) => format!("pod-{}", self.number),
                 (None, Some("status.podIP")) => machine_address()?,
                 _ => bail!("this kubelet does not know {variable}"),
             };
@@ -340,7 +353,7 @@ impl Kubelet {
         let slice = json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
             "metadata": {
-                "name": format!("{name}-0"), "namespace": self.namespace,
+                "name": format!("{name}-{}", self.number), "namespace": self.namespace,
                 "labels": {"kubernetes.io/service-name": name},
             },
             "addressType": "IPv4",
@@ -349,6 +362,21 @@ impl Kubelet {
         });
         let args = ["apply", "-f", "-"];
         self.kubectl.ok_with(&args, &slice.to_string()).await?;
+        Ok(())
+    }
+}
+
+impl Kubelet {
+    /// What the endpoints' controller does once a pod is gone.
+    pub async fn remove_endpoint_slice(&self) -> Result<()> {
+        let services = self
+            .kubectl
+            .json(&["get", "services", "-n", &self.namespace])
+            .await?;
+        let service = text(&services["items"][0]["metadata"]["name"])?;
+        let name = format!("{service}-{}", self.number);
+        let args = ["delete", "endpointslice", &name, "-n", &self.namespace];
+        self.kubectl.ok(&args).await?;
         Ok(())
     }
 }
