@@ -1,5 +1,5 @@
 //! The cluster that this server extends, reached as a client: reviews, namespaces, its own APIService
-//! objects and Secret.
+//! objects, Secret and Lease.
 //!
 //! Nothing here serves requests. What is missing or forbidden never ends the process: each part says so in
 //! [`ClusterStatus`], and goes on as soon as it can.
@@ -8,6 +8,8 @@ pub mod access_reviews;
 pub mod apiservice;
 pub mod authentication_config;
 pub mod ca_file;
+pub mod leadership;
+pub mod lease;
 pub mod namespaces;
 pub mod serving_secret;
 pub mod status;

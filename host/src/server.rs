@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::ambient::{RandomUids, SystemClock};
-use crate::config::Config;
+use crate::config::{Config, StoreConfig};
 use crate::endpoints::discovery::Documents;
 use crate::endpoints::health::Health;
 use crate::endpoints::{Api, Served};
@@ -30,7 +30,7 @@ use crate::shutdown::Shutdown;
 use crate::storage::Storage;
 use assembly::Assembly;
 use checks::Checks;
-use identity::Identity;
+use identity::{Identity, Replicas};
 use store::OpenStore;
 
 /// How long a ready check waits between two looks at the start.
@@ -74,6 +74,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         plugins.display()
     );
     check_data_dir(&data_dir)?;
+    let replicas = match &store {
+        StoreConfig::Embedded => Replicas::One,
+        StoreConfig::Etcd(_) => Replicas::Several,
+    };
     let opened = OpenStore::open(store, &data_dir).await?;
     let store: Arc<dyn Storage> = opened.storage();
     let watched = Arc::clone(&store);
@@ -81,7 +85,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let metrics = Arc::new(metrics);
 
     let mut tasks = JoinSet::new();
-    let identity = Identity::establish(identity, &data_dir, address, &mut tasks).await?;
+    let identity = Identity::establish(identity, replicas, &data_dir, address, &mut tasks).await?;
     let bound = serving::bind(address, Arc::clone(&identity.tls))?;
     let address = bound.address();
 
@@ -156,9 +160,17 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // Readiness fails at once and watches end, so that their clients go elsewhere; requests in flight finish.
     let _ = drain.send(true);
     stop.cancel();
-    if is_serving {
-        serving.await;
-    }
+    let hand_over = async {
+        if let Some(registration) = &identity.registration {
+            registration.hand_over().await;
+        }
+    };
+    let finish = async {
+        if is_serving {
+            serving.await;
+        }
+    };
+    tokio::join!(finish, hand_over);
     tasks.shutdown().await;
     drop(loader);
     opened.close().await;

@@ -3,6 +3,10 @@
 //! Objects carry a label and an annotation as our mark; those without it are never touched, only reported.
 //! Nothing is done before the first [`ApiServices::apply`]: what this server served before it restarted stays
 //! registered until it knows better. The cluster is watched, and compared again at least each 30 s.
+//!
+//! Of several replicas only the one that leads changes anything ([`super::leadership`]). Each change carries what it
+//! was decided upon (a resourceVersion, or that there is no such object), so that one who does not know yet that
+//! another leads does nothing that the other would not see and mend.
 
 mod plan;
 
@@ -18,6 +22,7 @@ use kube::{Api, Client, ResourceExt};
 use tokio::sync::{Notify, watch};
 
 use super::follow::{BackOff, follow};
+use super::leadership::Leadership;
 use super::status::{ClusterStatus, Part};
 use super::{code, explain};
 use crate::api::GroupVersion;
@@ -35,6 +40,7 @@ pub struct ApiServices {
     service: Service,
     /// PEM that the serving certificate is verified against; nothing is registered while there is none.
     ca_bundle: watch::Receiver<Option<Arc<str>>>,
+    leadership: Leadership,
     state: Mutex<State>,
     changed: Notify,
     part: Part,
@@ -64,6 +70,7 @@ impl ApiServices {
         client: Client,
         service: Service,
         ca_bundle: watch::Receiver<Option<Arc<str>>>,
+        leadership: Leadership,
         status: &ClusterStatus,
     ) -> Self {
         Self {
@@ -71,13 +78,15 @@ impl ApiServices {
             client,
             service,
             ca_bundle,
+            leadership,
             state: Mutex::default(),
             changed: Notify::new(),
             part: status.optional("apiservices"),
         }
     }
 
-    /// Registers these, all of which must be served already, and nothing else.
+    /// Registers these, all of which must be served already, and nothing else; where another replica leads, not
+    /// before it does so no more.
     pub fn apply(&self, served: &[GroupVersion]) {
         self.with_state(|state| state.served = Some(served.to_vec()));
         self.changed.notify_one();
@@ -92,8 +101,8 @@ impl ApiServices {
         })
     }
 
-    /// Unregisters these and waits until kube-apiserver sends no more requests for them, so that they can
-    /// stop being served.
+    /// Unregisters these, or leaves that to the replica that leads, and waits until kube-apiserver sends no more
+    /// requests for them, so that they can stop being served.
     ///
     /// # Errors
     /// They are still registered at the deadline, or it is not known yet what else is served; the text says
@@ -164,13 +173,17 @@ impl ApiServices {
     async fn reconcile(&self) {
         let mut back_off = BackOff::for_ever();
         let mut ca_bundle = self.ca_bundle.clone();
+        let mut leadership = self.leadership.clone();
         loop {
             if let Some(plan) = self.plan() {
-                if self.act(plan.actions).await {
+                let left = plan::left_to(&leadership.leader(), &plan.actions);
+                if left.is_none() && self.act(plan.actions).await {
                     tokio::time::sleep(back_off.next()).await;
                     continue;
                 }
-                if !plan.foreign.is_empty() {
+                if let Some(left) = left {
+                    self.part.waits(left);
+                } else if !plan.foreign.is_empty() {
                     self.part.fails(plan.foreign);
                 } else if !plan.unavailable.is_empty() {
                     // For a moment after each registration that is as it should be.
@@ -183,6 +196,7 @@ impl ApiServices {
             tokio::select! {
                 () = self.changed.notified() => {}
                 Ok(()) = ca_bundle.changed() => {}
+                () = leadership.changed() => {}
                 () = tokio::time::sleep(RESYNC) => {}
             }
         }
@@ -215,11 +229,10 @@ impl ApiServices {
     async fn act(&self, actions: Vec<Action>) -> bool {
         let mut failed = false;
         for action in actions {
-            let (verb, name) = match &action {
-                Action::Create(it) => ("create", it.name_any()),
-                Action::Replace(it) => ("update", it.name_any()),
-                Action::Delete { name, .. } => ("delete", name.clone()),
-            };
+            if !self.leadership.is_ours() {
+                return failed;
+            }
+            let (verb, name) = action.shown();
             match tokio::time::timeout(REQUEST_TIMEOUT, self.act_once(action)).await {
                 Ok(Ok(())) => tracing::info!(verb, "{verb} APIService {name}"),
                 // Somebody was faster. The watch may have told so already: nobody may wait for it.

@@ -35,15 +35,20 @@ impl BackOff {
     pub(super) fn next(&mut self) -> Duration {
         let delay = self.next;
         self.next = self.max.min(delay.mul_f64(1.5));
-        // Servers that failed together must not come back together. The hasher's keys are random.
-        let random = RandomState::new().hash_one(delay);
-        let jitter = f64::from(u32::try_from(random & 0xffff).unwrap_or(0)) / f64::from(0xffff);
-        delay.mul_f64(1.0 + 0.2 * jitter)
+        jittered(delay, 0.2)
     }
 
     pub(super) fn reset(&mut self) {
         self.next = self.first;
     }
+}
+
+/// The delay, or up to `most` of it longer: servers that failed together must not come back together.
+pub(super) fn jittered(delay: Duration, most: f64) -> Duration {
+    // The hasher's keys are random.
+    let random = RandomState::new().hash_one(delay);
+    let part = f64::from(u32::try_from(random & 0xffff).unwrap_or(0)) / f64::from(0xffff);
+    delay.mul_f64(1.0 + most * part)
 }
 
 /// Hands every event, and every error, to `apply`. Never returns; dropping it ends the watch.

@@ -31,6 +31,16 @@ pub(super) trait Registration: Send + Sync {
 
     /// Why the group-version cannot be served here: somebody else does. One line.
     fn foreign(&self, served: &GroupVersion) -> Option<String>;
+
+    /// Leaves what is registered to other replicas, if there are some. Returns after a bounded time.
+    async fn hand_over(&self);
+}
+
+/// How many servers there can be on one store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Replicas {
+    One,
+    Several,
 }
 
 pub(super) struct Identity {
@@ -52,13 +62,16 @@ impl Identity {
     /// One line that says what is missing and what to do.
     pub(super) async fn establish(
         identity: config::Identity,
+        replicas: Replicas,
         data_dir: &Path,
         address: SocketAddr,
         tasks: &mut JoinSet<()>,
     ) -> anyhow::Result<Self> {
         match identity {
             config::Identity::Own => own::establish(data_dir, address),
-            config::Identity::Cluster(identity) => cluster::establish(*identity, tasks).await,
+            config::Identity::Cluster(identity) => {
+                cluster::establish(*identity, replicas, tasks).await
+            }
         }
     }
 }

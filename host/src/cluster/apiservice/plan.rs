@@ -10,6 +10,7 @@ use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::{
 
 use crate::api::GroupVersion;
 use crate::api::version_order;
+use crate::cluster::leadership::Leader;
 
 /// Says who keeps an object, as other tools of Kubernetes do.
 const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "outrigger");
@@ -42,6 +43,31 @@ pub(super) enum Action {
         uid: Option<String>,
         resource_version: Option<String>,
     },
+}
+
+impl Action {
+    /// Its verb and the object's name.
+    pub(super) fn shown(&self) -> (&'static str, String) {
+        let name = |it: &APIService| it.metadata.name.clone().unwrap_or_default();
+        match self {
+            Self::Create(it) => ("create", name(it)),
+            Self::Replace(it) => ("update", name(it)),
+            Self::Delete { name, .. } => ("delete", name.clone()),
+        }
+    }
+}
+
+/// Why these are not done here; `None` where they are, or there are none.
+pub(super) fn left_to(leader: &Leader, actions: &[Action]) -> Option<String> {
+    if *leader == Leader::Ourselves || actions.is_empty() {
+        return None;
+    }
+    let shown = actions.iter().map(Action::shown);
+    let shown: Vec<String> = shown.map(|(verb, name)| format!("{verb} {name}")).collect();
+    Some(format!(
+        "to {} is the leader's, which is {leader}: it registers what it serves itself, and a replica that serves something else waits until it leads",
+        shown.join(", ")
+    ))
 }
 
 pub(super) fn name(of: &GroupVersion) -> String {
@@ -360,6 +386,18 @@ mod tests {
             .assert_eq(&with(&condition));
         condition.status = "True".into();
         expect![""].assert_eq(&with(&condition));
+    }
+
+    #[test]
+    fn leaves_to_the_leader_what_is_to_be_done() {
+        let wanted = served(&["v1"]);
+        let actions = plan(&wanted, &BTreeMap::new(), &service());
+        assert_eq!(left_to(&Leader::Ourselves, &actions), None);
+        assert_eq!(left_to(&Leader::Unknown, &[]), None);
+        expect!["to create v1.g.example.com is the leader's, which is replica b_1: it registers what it serves itself, and a replica that serves something else waits until it leads"]
+            .assert_eq(&left_to(&Leader::Other("b_1".into()), &actions).unwrap_or_default());
+        expect!["to create v1.g.example.com is the leader's, which is no replica: it registers what it serves itself, and a replica that serves something else waits until it leads"]
+            .assert_eq(&left_to(&Leader::Unknown, &actions).unwrap_or_default());
     }
 
     #[test]

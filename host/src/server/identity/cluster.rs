@@ -12,7 +12,7 @@ use kube::Client;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Identity, Registration};
+use super::{Identity, Registration, Replicas};
 use crate::ambient::{Clock, SystemClock};
 use crate::api::GroupVersion;
 use crate::authentication::{Authenticators, DelegatedConfig, TokenAuthenticator};
@@ -21,6 +21,8 @@ use crate::cluster::access_reviews::ClusterAccessReviews;
 use crate::cluster::apiservice::{ApiServices, Service};
 use crate::cluster::authentication_config::AuthenticationConfig;
 use crate::cluster::ca_file::CaFile;
+use crate::cluster::leadership::Leadership;
+use crate::cluster::lease::Election;
 use crate::cluster::namespaces::ClusterNamespaces;
 use crate::cluster::serving_secret::ServingSecret;
 use crate::cluster::token_reviews::ClusterTokenReviews;
@@ -33,6 +35,7 @@ const WITHDRAW_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) async fn establish(
     identity: ClusterIdentity,
+    replicas: Replicas,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<Identity> {
     let ClusterIdentity {
@@ -101,7 +104,17 @@ pub(super) async fn establish(
     let following = Arc::clone(&namespaces);
     tasks.spawn(async move { following.run().await });
 
-    let api_services = Arc::new(ApiServices::new(client, service, ca_bundle, &status));
+    let election = match replicas {
+        // Who owns the store's folder leads.
+        Replicas::One => None,
+        Replicas::Several => Some(elect(&client, &service, &clock, &status, tasks)),
+    };
+    let leadership = match &election {
+        Some(election) => election.leadership(),
+        None => Leadership::alone(),
+    };
+    let api_services = ApiServices::new(client, service, ca_bundle, leadership, &status);
+    let api_services = Arc::new(api_services);
     let keeping = Arc::clone(&api_services);
     tasks.spawn(async move { keeping.run().await });
 
@@ -112,11 +125,33 @@ pub(super) async fn establish(
         namespaces,
         registration: Some(Arc::new(Registered {
             api_services,
+            election,
             before: Mutex::default(),
         })),
         cluster: Some(status),
         administrator: None,
     })
+}
+
+/// By a Lease beside the Service, of its name.
+fn elect(
+    client: &Client,
+    service: &Service,
+    clock: &Arc<dyn Clock>,
+    status: &ClusterStatus,
+    tasks: &mut JoinSet<()>,
+) -> Arc<Election> {
+    let Service {
+        namespace, name, ..
+    } = service;
+    let election = Election::new(client.clone(), namespace, name, Arc::clone(clock), status);
+    let election = Arc::new(election);
+    let standing = Arc::clone(&election);
+    tasks.spawn(async move {
+        standing.run().await;
+        std::future::pending().await
+    });
+    election
 }
 
 /// The client of another kubeconfig, or the one that there is.
@@ -186,6 +221,8 @@ async fn serving_certificate(
 /// The cluster's APIService objects.
 struct Registered {
     api_services: Arc<ApiServices>,
+    /// `None` where this is the only replica.
+    election: Option<Arc<Election>>,
     before: Mutex<BTreeSet<GroupVersion>>,
 }
 
@@ -211,5 +248,11 @@ impl Registration for Registered {
 
     fn foreign(&self, served: &GroupVersion) -> Option<String> {
         self.api_services.foreign(served)
+    }
+
+    async fn hand_over(&self) {
+        if let Some(election) = &self.election {
+            election.resign().await;
+        }
     }
 }
