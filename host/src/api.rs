@@ -5,6 +5,7 @@
 pub mod base64_url;
 pub mod context;
 pub mod document;
+pub mod duration;
 pub mod field_selector;
 pub mod go_text;
 pub mod group_version;

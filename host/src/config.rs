@@ -5,11 +5,15 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::api::duration;
+
 #[derive(Debug, Clone)]
 pub struct Config {
     pub plugins: PathBuf,
     pub data_dir: PathBuf,
     pub address: SocketAddr,
+    /// How long it serves on after it was asked to stop, not ready any more.
+    pub shutdown_delay: Duration,
     pub identity: Identity,
     pub store: StoreConfig,
 }
@@ -101,6 +105,21 @@ impl FromStr for SecretReference {
     }
 }
 
+/// A duration as Go writes it, e.g. `5s`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GoDuration(pub Duration);
+
+impl FromStr for GoDuration {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match duration::parse(text) {
+            Ok(duration) => Ok(Self(duration)),
+            Err(why) => Err(format!("{why}; expected e.g. 5s or 1m30s")),
+        }
+    }
+}
+
 /// The flags of `serve`, as parsed.
 #[derive(Debug)]
 pub struct ServeFlags {
@@ -116,6 +135,7 @@ pub struct ServeFlags {
     pub service: ServiceReference,
     /// `None`: `outrigger-serving-certificate` in the Service's namespace.
     pub serving_secret: Option<SecretReference>,
+    pub shutdown_delay: Duration,
     pub store: StoreConfig,
 }
 
@@ -132,6 +152,7 @@ impl Config {
             authorization_kubeconfig,
             service,
             serving_secret,
+            shutdown_delay,
             store,
         } = flags;
         let certificate = match tls_files {
@@ -163,6 +184,7 @@ impl Config {
             plugins,
             data_dir,
             address,
+            shutdown_delay,
             identity: Identity::Cluster(Box::new(identity)),
             store,
         }
@@ -173,6 +195,7 @@ impl Config {
             plugins,
             data_dir,
             address,
+            shutdown_delay: Duration::ZERO,
             identity: Identity::Own,
             store: StoreConfig::Embedded,
         }
@@ -216,6 +239,14 @@ pub fn parse_interval(text: &str) -> Result<Option<Duration>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reads_durations_as_go_writes_them() {
+        let read = |text: &str| text.parse::<GoDuration>().map(|it| it.0);
+        assert_eq!(read("1m30s"), Ok(Duration::from_secs(90)));
+        let refused = "time: missing unit in duration \"5\"; expected e.g. 5s or 1m30s";
+        assert_eq!(read("5"), Err(refused.to_owned()));
+    }
 
     #[test]
     fn reads_intervals_as_go_writes_them() {

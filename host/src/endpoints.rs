@@ -8,7 +8,6 @@ pub mod create;
 mod decode;
 pub mod delete;
 pub mod discovery;
-mod duration;
 pub mod get;
 pub mod health;
 pub mod list;
@@ -352,7 +351,7 @@ fn deadline(info: &RequestInfo, query: &[(String, String)]) -> Result<Instant> {
     let asked = query.iter().find(|(key, _)| key == "timeout");
     let limit = match asked.map(|(_, text)| text.as_str()) {
         None | Some("") => REQUEST_TIMEOUT,
-        Some(text) => match duration::parse(text) {
+        Some(text) => match crate::api::duration::parse(text) {
             // None at all is no wish.
             Ok(Duration::ZERO) => REQUEST_TIMEOUT,
             Ok(asked) => asked.min(REQUEST_TIMEOUT),

@@ -5,6 +5,7 @@ mod assembly;
 mod checks;
 mod identity;
 mod lister;
+mod opening;
 mod store;
 
 use std::path::Path;
@@ -15,6 +16,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::ambient::{RandomUids, SystemClock};
 use crate::config::{Config, StoreConfig};
@@ -23,15 +25,16 @@ use crate::endpoints::health::Health;
 use crate::endpoints::{Api, Served};
 use crate::flow_control::FlowControl;
 use crate::metrics::Metrics;
-use crate::plugin::{Engine, Loader, LoaderConfig};
+use crate::plugin::{Engine, Loaded, Loader, LoaderConfig};
 use crate::registry::Registry;
 use crate::serving;
 use crate::shutdown::Shutdown;
 use crate::storage::Storage;
+use crate::storage::late::LateStorage;
 use assembly::Assembly;
 use checks::Checks;
 use identity::{Identity, Replicas};
-use store::OpenStore;
+use opening::Opening;
 
 /// How long a ready check waits between two looks at the start.
 const READY_POLL: Duration = Duration::from_millis(20);
@@ -64,6 +67,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         plugins,
         data_dir,
         address,
+        shutdown_delay,
         identity,
         store,
     } = config;
@@ -78,9 +82,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         StoreConfig::Embedded => Replicas::One,
         StoreConfig::Etcd(_) => Replicas::Several,
     };
-    let opened = OpenStore::open(store, &data_dir).await?;
-    let store: Arc<dyn Storage> = opened.storage();
-    let watched = Arc::clone(&store);
+    let (mut opening, storage) = Opening::start(store, &data_dir, shutdown_delay);
+    let mut opened = opening.begin().await?;
+    let watched = storage.clone();
     let metrics = Metrics::default().with_store(move || watched.trouble().is_some());
     let metrics = Arc::new(metrics);
 
@@ -101,28 +105,27 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         compiler: std::env::current_exe().context("the path of this program")?,
     };
     let engine = Arc::new(Engine::new()?);
-    let loader = Loader::start(loading, engine, Arc::clone(&store), lister)?;
-    let (drain, draining) = watch::channel(false);
+    let loader = Loader::start(loading, engine, Arc::new(storage.clone()), lister)?;
+    let phases = Phases::default();
     let (problems, problems_seen) = watch::channel(Vec::new());
     let checks = Checks::new(
-        Arc::clone(&store),
+        Arc::new(storage.clone()),
         Arc::clone(&served),
         loader.loaded(),
         problems_seen,
         &identity,
-        draining.clone(),
+        phases.stopping.subscribe(),
     );
     let health = Arc::new(Health::new(checks.into_source()));
-    let assembly = Assembly::new(
-        store,
-        Arc::clone(&served),
-        identity.registration.clone(),
-        Arc::new(SystemClock),
-        Arc::new(RandomUids),
-        Arc::clone(&metrics),
+    let parts = assembly::Parts {
+        served: Arc::clone(&served),
+        registration: identity.registration.clone(),
+        clock: Arc::new(SystemClock),
+        uids: Arc::new(RandomUids),
+        metrics: Arc::clone(&metrics),
         problems,
-    );
-    tasks.spawn(assembly.follow(loader.loaded()));
+    };
+    tasks.spawn(assemble(storage, parts, loader.loaded()));
     if let Some(administrator) = identity.administrator {
         let (health, data_dir) = (Arc::clone(&health), data_dir.clone());
         tasks.spawn(
@@ -137,28 +140,36 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         flow_control: FlowControl::default(),
         health,
         metrics,
-        draining,
+        draining: phases.draining.subscribe(),
     });
     tracing::info!(%address, data_dir = %data_dir.display(), "serving");
 
-    let stop = shutdown.requested();
+    let stop = CancellationToken::new();
     let serving = bound.serve(api, stop.clone());
     tokio::pin!(serving);
     let mut is_serving = true;
-    let ended = tokio::select! {
-        () = &mut serving => {
-            is_serving = false;
-            Ok(())
+    let requested = shutdown.requested();
+    let mut delay = std::pin::pin!(phases.delay(requested, shutdown_delay));
+    let ended = loop {
+        tokio::select! {
+            () = &mut serving => {
+                is_serving = false;
+                break Ok(());
+            }
+            Some(ended) = tasks.join_next() => break Err(match ended {
+                Ok(()) => anyhow::anyhow!("a task of the server ended before the server"),
+                Err(error) => anyhow::anyhow!("a task of the server failed: {error}"),
+            }),
+            done = opening.finish(), if opened.is_none() => match done {
+                Ok(storage) => opened = Some(storage),
+                Err(error) => break Err(error),
+            },
+            () = &mut delay => break Ok(()),
         }
-        Some(ended) = tasks.join_next() => Err(match ended {
-            Ok(()) => anyhow::anyhow!("a task of the server ended before the server"),
-            Err(error) => anyhow::anyhow!("a task of the server failed: {error}"),
-        }),
-        () = stop.cancelled() => Ok(()),
     };
     tracing::info!("draining");
-    // Readiness fails at once and watches end, so that their clients go elsewhere; requests in flight finish.
-    let _ = drain.send(true);
+    // Readiness fails and watches end, so that their clients go elsewhere; requests in flight finish.
+    phases.drain();
     stop.cancel();
     let hand_over = async {
         if let Some(registration) = &identity.registration {
@@ -173,9 +184,61 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     tokio::join!(finish, hand_over);
     tasks.shutdown().await;
     drop(loader);
-    opened.close().await;
+    if let Some(storage) = opened {
+        storage.close().await;
+    }
     tracing::info!("stopped");
     ended
+}
+
+/// Serves what is loaded once the store is open. Ends with the loader.
+async fn assemble(
+    storage: LateStorage,
+    parts: assembly::Parts,
+    loaded: watch::Receiver<Arc<Loaded>>,
+) {
+    match storage.opened().await {
+        Ok(storage) => Assembly::new(storage, parts).follow(loaded).await,
+        // The server stops, and says why.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// How far the end of the server is.
+struct Phases {
+    /// It is not ready any more, but serves on.
+    stopping: watch::Sender<bool>,
+    /// Watches end.
+    draining: watch::Sender<bool>,
+}
+
+impl Default for Phases {
+    fn default() -> Self {
+        Self {
+            stopping: watch::Sender::new(false),
+            draining: watch::Sender::new(false),
+        }
+    }
+}
+
+impl Phases {
+    /// Ends `delay` after the request to stop. Meanwhile whoever sends requests here may learn that it is to end.
+    async fn delay(&self, requested: CancellationToken, delay: Duration) {
+        requested.cancelled().await;
+        self.stopping.send_replace(true);
+        if !delay.is_zero() {
+            tracing::info!(
+                seconds = delay.as_secs_f64(),
+                "not ready any more, serving on"
+            );
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    fn drain(&self) {
+        self.stopping.send_replace(true);
+        self.draining.send_replace(true);
+    }
 }
 
 /// What this server keeps in its data folder.
@@ -203,4 +266,29 @@ fn check_data_dir(data_dir: &Path) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn is_not_ready_at_once_and_drains_after_the_delay() {
+        let phases = Phases::default();
+        let (stopping, draining) = (phases.stopping.subscribe(), phases.draining.subscribe());
+        let requested = CancellationToken::new();
+        let started = tokio::time::Instant::now();
+        let asks = async {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            assert!(!*stopping.borrow());
+            requested.cancel();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            assert!(*stopping.borrow() && !*draining.borrow());
+        };
+        let delay = phases.delay(requested.clone(), Duration::from_secs(5));
+        tokio::join!(delay, asks);
+        assert_eq!(started.elapsed(), Duration::from_secs(65));
+        phases.drain();
+        assert!(*draining.borrow());
+    }
 }

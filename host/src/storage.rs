@@ -9,6 +9,7 @@
 
 pub mod continue_token;
 pub mod etcd;
+pub mod late;
 pub mod memory;
 pub mod mirror;
 mod sinks;

@@ -2,6 +2,8 @@
 
 use anyhow::{Context as _, Result};
 use outrigger_tests::client::Client;
+use outrigger_tests::host::DevFolders;
+use outrigger_tests::kubeconfig::Kubeconfig;
 use serde_json::{Value, json};
 
 /// Of `examples/hello`: without a schema, `spec.to` is required by the plugin.
@@ -46,4 +48,20 @@ pub(crate) async fn names(client: &Client, path: &str) -> Result<Vec<String>> {
     let items = list["items"].as_array().context("no items")?;
     let name = |it: &Value| it["metadata"]["name"].as_str().unwrap_or("").to_owned();
     Ok(items.iter().map(name).collect())
+}
+
+/// The administrator's, which is written when the server is ready for the first time, for another port.
+pub(crate) fn kubeconfig_at(folders: &DevFolders, port: u16) -> Result<Kubeconfig> {
+    let file = folders.data().join("admin.kubeconfig");
+    let text = std::fs::read_to_string(&file)?;
+    let server = text
+        .lines()
+        .find_map(|it| it.trim().strip_prefix("server: "));
+    let (host, _) = server
+        .and_then(|it| it.rsplit_once(':'))
+        .context("a server")?;
+    let moved = folders.path("moved.kubeconfig");
+    let text = text.replace(server.unwrap_or_default(), &format!("{host}:{port}"));
+    std::fs::write(&moved, text)?;
+    Kubeconfig::read(&moved)
 }

@@ -7,6 +7,7 @@ mod backups;
 mod bad_input;
 mod durability;
 mod errors;
+mod hand_over;
 mod misbehaving;
 mod odd_requests;
 mod plugins;

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::config::{
-    Config, EtcdConfig, SecretReference, ServeFlags, ServiceReference, StoreConfig, parse_interval,
+    Config, EtcdConfig, GoDuration, SecretReference, ServeFlags, ServiceReference, StoreConfig,
+    parse_interval,
 };
 use crate::telemetry::LogFormat;
 
@@ -61,6 +62,10 @@ pub struct Args {
     /// namespace of the Service.
     #[arg(long, value_name = "NAMESPACE/NAME", conflicts_with = "tls_cert_file")]
     serving_secret: Option<SecretReference>,
+    /// How long to serve on after SIGTERM, while `/readyz` fails already: until no more requests are sent here.
+    /// Then requests under way are finished, for at most 20 s.
+    #[arg(long, value_name = "DURATION", default_value = "0s")]
+    shutdown_delay_duration: GoDuration,
     #[command(flatten)]
     etcd: EtcdArgs,
     #[command(flatten)]
@@ -170,6 +175,7 @@ impl Args {
             authorization_kubeconfig,
             service,
             serving_secret,
+            shutdown_delay_duration,
             etcd,
             log,
         } = self;
@@ -185,6 +191,7 @@ impl Args {
             authorization_kubeconfig,
             service,
             serving_secret,
+            shutdown_delay: shutdown_delay_duration.0,
             store: etcd.into_config(),
         }))
     }

@@ -3,11 +3,15 @@
 //! Compiled code is run as it is, so that only files that this installation wrote are mapped: each is
 //! followed by an HMAC-SHA256 of its name and content, with a key of the installation that only its owner
 //! can read. Files appear whole, by a rename. One that is damaged or of another wasmtime is written again.
+//!
+//! Two processes may use the folder: one that takes it over compiles before the other has left. So each writes under
+//! names of its own; what a killed one left is removed after an hour.
 
 use std::hash::{Hash, Hasher};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use aws_lc_rs::{digest, hmac, rand};
@@ -18,6 +22,9 @@ use super::compile::Compiler;
 use super::engine::Engine;
 
 const KEY_BYTES: usize = 32;
+
+/// No compilation takes longer.
+const LEFT_BEHIND: Duration = Duration::from_secs(60 * 60);
 
 pub(crate) struct CompileCache {
     folder: PathBuf,
@@ -36,6 +43,7 @@ impl CompileCache {
             .create(&folder)
             .with_context(|| format!("{} cannot be made", folder.display()))?;
         let key = installation_key(&folder.join("key"))?;
+        remove_left_behind(&folder);
         Ok(Self {
             folder,
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
@@ -55,8 +63,14 @@ impl CompileCache {
         if let Some(component) = self.load(engine, &name, &path) {
             return Ok(component);
         }
-        let temporary = self.folder.join(format!("{name}.new"));
-        self.compiler.compile(bytes, &temporary).await?;
+        let writer = uuid::Uuid::new_v4();
+        let temporary = self.folder.join(format!("{name}.{writer}.new"));
+        let compiled = self.compiler.compile(bytes, &temporary).await;
+        if compiled.is_err() {
+            // There is none, mostly.
+            let _ = std::fs::remove_file(&temporary);
+        }
+        compiled?;
         self.seal(&name, &temporary, &path).map_err(|error| {
             LoadError::passing(format!("its compiled form cannot be kept: {error:#}"))
         })?;
@@ -102,6 +116,20 @@ impl CompileCache {
         std::fs::rename(temporary, path)?;
         std::fs::rename(&temporary_tag, tag_path(path))?;
         Ok(())
+    }
+}
+
+/// What is half written and nobody writes any more.
+fn remove_left_behind(folder: &Path) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let modified = entry.metadata().and_then(|it| it.modified());
+        let is_old = modified.is_ok_and(|it| it.elapsed().is_ok_and(|it| it > LEFT_BEHIND));
+        if name.contains(".new") && is_old {
+            // Room on the disk, no more: it is tried again at the next start.
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 

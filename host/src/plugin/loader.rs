@@ -4,6 +4,8 @@
 //! The folder is polled each 500 ms; a file is looked at when it stayed the same for one poll. A change is
 //! served after it was checked, and a broken one leaves the old plugin serving. What failed for a reason
 //! outside of the file is tried again, after 1 s to 1 min.
+//!
+//! The store may still be waited for when it starts: plugins are loaded all the same, but for one that fails.
 
 mod document;
 mod folder;
@@ -73,6 +75,7 @@ impl Loader {
             sources: BTreeMap::new(),
             documents: BTreeMap::new(),
             key_values: BTreeMap::new(),
+            unkept: BTreeMap::new(),
             folder_problem: None,
             unseen: None,
             started: Instant::now(),
@@ -107,6 +110,8 @@ struct Worker {
     documents: BTreeMap<PathBuf, Source<Document>>,
     /// By plugin; they outlive its reloads.
     key_values: BTreeMap<String, Arc<KeyValue>>,
+    /// By plugin: manifests that are to be kept in the store.
+    unkept: BTreeMap<String, LastManifest>,
     folder_problem: Option<String>,
     /// Files of the first scan that have not been looked at; `None` before it.
     unseen: Option<BTreeSet<PathBuf>>,
@@ -121,6 +126,20 @@ impl Worker {
             ticks.tick().await;
             self.poll().await;
             self.publish();
+            self.keep_manifests().await;
+        }
+    }
+
+    /// After they are served: where the store is not open yet, this waits for it.
+    async fn keep_manifests(&mut self) {
+        while let Some((name, last)) = self.unkept.pop_first() {
+            if let Err(error) = last.keep(self.storage.as_ref(), &name).await {
+                tracing::warn!(
+                    plugin.name = name,
+                    error = error.to_string(),
+                    "the manifest of a plugin could not be kept for the next start"
+                );
+            }
         }
     }
 
@@ -338,13 +357,7 @@ impl Worker {
         };
         let plugin = checked.into_plugin(name, &last.digest);
         self.check_taken(&file.path, Some(&plugin))?;
-        if let Err(error) = last.keep(self.storage.as_ref(), name).await {
-            tracing::warn!(
-                plugin.name = name,
-                error = error.to_string(),
-                "the manifest of a plugin could not be kept for the next start"
-            );
-        }
+        self.unkept.insert(name.to_owned(), last);
         Ok(Some(plugin))
     }
 

@@ -41,6 +41,16 @@ pub(super) struct Assembly {
     kept: BTreeMap<String, Kept>,
 }
 
+/// What it is made of besides the store.
+pub(super) struct Parts {
+    pub(super) served: Arc<ArcSwap<Served>>,
+    pub(super) registration: Option<Arc<dyn Registration>>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) uids: Arc<dyn UidSource>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) problems: watch::Sender<Vec<Problem>>,
+}
+
 struct Kept {
     cache: Arc<WatchCache>,
     /// What the cache's attributes were made by.
@@ -50,15 +60,15 @@ struct Kept {
 }
 
 impl Assembly {
-    pub(super) fn new(
-        storage: Arc<dyn Storage>,
-        served: Arc<ArcSwap<Served>>,
-        registration: Option<Arc<dyn Registration>>,
-        clock: Arc<dyn Clock>,
-        uids: Arc<dyn UidSource>,
-        metrics: Arc<Metrics>,
-        problems: watch::Sender<Vec<Problem>>,
-    ) -> Self {
+    pub(super) fn new(storage: Arc<dyn Storage>, parts: Parts) -> Self {
+        let Parts {
+            served,
+            registration,
+            clock,
+            uids,
+            metrics,
+            problems,
+        } = parts;
         Self {
             storage,
             served,

@@ -21,7 +21,7 @@ pub(super) struct Checks {
     problems: watch::Receiver<Vec<Problem>>,
     cluster: Option<ClusterStatus>,
     tls: Arc<Tls>,
-    draining: watch::Receiver<bool>,
+    stopping: watch::Receiver<bool>,
 }
 
 impl Checks {
@@ -31,7 +31,7 @@ impl Checks {
         loaded: watch::Receiver<Arc<Loaded>>,
         problems: watch::Receiver<Vec<Problem>>,
         identity: &Identity,
-        draining: watch::Receiver<bool>,
+        stopping: watch::Receiver<bool>,
     ) -> Self {
         let cluster = identity.cluster.clone();
         let tls = Arc::clone(&identity.tls);
@@ -42,7 +42,7 @@ impl Checks {
             problems,
             cluster,
             tls,
-            draining,
+            stopping,
         }
     }
 
@@ -64,7 +64,7 @@ impl Checks {
         let loading = "the plugins that were there at the start are being compiled, or the store cannot be read for \
                        one of them"
             .to_owned();
-        let draining = "the server is shutting down".to_owned();
+        let stopping = "the server is shutting down".to_owned();
         let (trouble, is_dead) = (self.storage.trouble(), self.storage.is_dead());
         let mut checks = vec![
             Check {
@@ -78,7 +78,7 @@ impl Checks {
                 "plugins-loaded",
                 (!self.served.load().is_complete).then_some(loading),
             ),
-            required("shutdown", self.draining.borrow().then_some(draining)),
+            required("shutdown", self.stopping.borrow().then_some(stopping)),
             notice(
                 "serving-certificate".into(),
                 self.tls.certificate().trouble(),

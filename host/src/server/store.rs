@@ -4,9 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-
-use crate::config::{EtcdConfig, StoreConfig};
+use crate::config::EtcdConfig;
 use crate::storage::Storage;
 use crate::storage::etcd::{self, EtcdStorage};
 use crate::storage::sqlite::{self, SqliteStorage};
@@ -20,26 +18,28 @@ pub(super) enum OpenStore {
 }
 
 impl OpenStore {
-    pub(super) async fn open(config: StoreConfig, data_dir: &Path) -> anyhow::Result<Self> {
-        let folder = data_dir.join("store");
-        match config {
-            StoreConfig::Embedded => {
-                let open = move || SqliteStorage::open(&folder, sqlite::Options::default());
-                let opening = tokio::task::spawn_blocking(open);
-                let storage = opening.await.context("the store")??;
-                Ok(Self::Embedded(Arc::new(storage)))
-            }
-            StoreConfig::Etcd(config) => {
-                if folder.exists() {
-                    tracing::warn!(
-                        "the objects in {} are not served: --etcd-servers says that they are in etcd",
-                        folder.display()
-                    );
-                }
-                let storage = EtcdStorage::connect(options(config)).await?;
-                Ok(Self::Etcd(Arc::new(storage)))
-            }
+    /// Blocks while another process uses the folder, and tells which.
+    pub(super) fn take_over(
+        folder: &Path,
+        drain: Duration,
+        waits_for: impl FnMut(&str),
+    ) -> anyhow::Result<Self> {
+        let mut options = sqlite::Options::default();
+        options.lock_wait += drain;
+        let storage = SqliteStorage::take_over(folder, options, waits_for)?;
+        Ok(Self::Embedded(Arc::new(storage)))
+    }
+
+    /// `unused` is the folder that an embedded store would be in.
+    pub(super) async fn connect(config: EtcdConfig, unused: &Path) -> anyhow::Result<Self> {
+        if unused.exists() {
+            tracing::warn!(
+                "the objects in {} are not served: --etcd-servers says that they are in etcd",
+                unused.display()
+            );
         }
+        let storage = EtcdStorage::connect(etcd_options(config)).await?;
+        Ok(Self::Etcd(Arc::new(storage)))
     }
 
     pub(super) fn storage(&self) -> Arc<dyn Storage> {
@@ -57,7 +57,7 @@ impl OpenStore {
     }
 }
 
-fn options(config: EtcdConfig) -> etcd::Options {
+fn etcd_options(config: EtcdConfig) -> etcd::Options {
     let EtcdConfig {
         servers,
         prefix,

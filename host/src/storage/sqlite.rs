@@ -100,7 +100,16 @@ impl SqliteStorage {
     /// Opens the store in `folder`, which is made where it is missing. Blocks, at most about
     /// [`Options::lock_wait`] while another process leaves.
     pub fn open(folder: &Path, options: Options) -> Result<Self, OpenError> {
-        let (file, lock) = folder::prepare(folder, options.lock_wait)?;
+        Self::take_over(folder, options, |_| {})
+    }
+
+    /// The same, and tells which process it waits for, as soon as it has to.
+    pub fn take_over(
+        folder: &Path,
+        options: Options,
+        mut waits_for: impl FnMut(&str),
+    ) -> Result<Self, OpenError> {
+        let (file, lock) = folder::prepare(folder, options.lock_wait, &mut waits_for)?;
         let connection = schema::open(&file)?;
         let reader = schema::open_reader(&file)?;
         let state = schema::read_state(&connection, &file)?;

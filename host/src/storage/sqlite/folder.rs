@@ -14,8 +14,8 @@ const FILE: &str = "store.sqlite3";
 const LOCK: &str = "lock";
 const RESTORING: &str = "store.sqlite3.restoring";
 
-/// How often a taken lock is tried again.
-const LOCK_RETRY: Duration = Duration::from_millis(50);
+/// How often a taken lock is tried again: what the change from one process to the next takes longer by.
+const LOCK_RETRY: Duration = Duration::from_millis(5);
 
 /// Held as long as the store is open: the system releases it with the process, however that ends.
 #[derive(Debug)]
@@ -38,10 +38,11 @@ pub(super) fn restoring(file: &Path) -> PathBuf {
     file.with_file_name(RESTORING)
 }
 
-/// Makes the folder, sees that nobody else's things are in it, and locks it.
+/// Makes the folder, sees that nobody else's things are in it, and locks it; tells whom it waits for, if anybody.
 pub(super) fn prepare(
     folder: &Path,
     lock_wait: Duration,
+    waits_for: &mut dyn FnMut(&str),
 ) -> Result<(PathBuf, FolderLock), OpenError> {
     if folder.join(RESTORING).exists() && !folder.join(FILE).exists() {
         return Err(OpenError(format!(
@@ -49,13 +50,21 @@ pub(super) fn prepare(
             folder.display()
         )));
     }
-    prepare_restore(folder, lock_wait)
+    prepare_any(folder, lock_wait, waits_for)
 }
 
 /// The same for a restore, which may go on with one that was interrupted.
 pub(super) fn prepare_restore(
     folder: &Path,
     lock_wait: Duration,
+) -> Result<(PathBuf, FolderLock), OpenError> {
+    prepare_any(folder, lock_wait, &mut |_| {})
+}
+
+fn prepare_any(
+    folder: &Path,
+    lock_wait: Duration,
+    waits_for: &mut dyn FnMut(&str),
 ) -> Result<(PathBuf, FolderLock), OpenError> {
     let unusable = |err: std::io::Error| {
         OpenError(format!(
@@ -84,7 +93,7 @@ pub(super) fn prepare_restore(
         .write(true)
         .open(folder.join(LOCK))
         .map_err(unusable)?;
-    let lock = take(lock, folder, lock_wait)?;
+    let lock = take(lock, folder, lock_wait, waits_for)?;
     // The names of the files must survive a crash as their contents do.
     File::open(folder)
         .and_then(|it| it.sync_all())
@@ -103,7 +112,12 @@ fn foreign(folder: &Path) -> std::io::Result<Option<String>> {
     Ok(None)
 }
 
-fn take(mut lock: File, folder: &Path, wait: Duration) -> Result<FolderLock, OpenError> {
+fn take(
+    mut lock: File,
+    folder: &Path,
+    wait: Duration,
+    waits_for: &mut dyn FnMut(&str),
+) -> Result<FolderLock, OpenError> {
     let give_up = Instant::now() + wait;
     let mut is_told = false;
     loop {
@@ -117,18 +131,20 @@ fn take(mut lock: File, folder: &Path, wait: Duration) -> Result<FolderLock, Ope
                 )));
             }
         }
-        let mut owner = String::new();
-        // Read only to tell a person.
-        let _ = lock.rewind().and_then(|()| lock.read_to_string(&mut owner));
-        let owner = owner.trim();
-        if Instant::now() >= give_up {
-            return Err(OpenError(format!(
-                "{} is used by {owner}: stop it, or give another folder",
-                folder.display()
-            )));
-        }
-        if !std::mem::replace(&mut is_told, true) {
+        let is_over = Instant::now() >= give_up;
+        if is_over || !std::mem::replace(&mut is_told, true) {
+            let mut owner = String::new();
+            // Read only to tell a person.
+            let _ = lock.rewind().and_then(|()| lock.read_to_string(&mut owner));
+            let owner = owner.trim();
+            if is_over {
+                return Err(OpenError(format!(
+                    "{} is used by {owner}: stop it, or give another folder",
+                    folder.display()
+                )));
+            }
             tracing::info!(folder = %folder.display(), owner, "the store is in use, waiting for it");
+            waits_for(owner);
         }
         std::thread::sleep(LOCK_RETRY);
     }

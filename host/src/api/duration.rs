@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use crate::api::quote;
+use super::quote;
 
 /// One below zero is nothing.
 ///
 /// # Errors
 /// Go's text.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub fn parse(text: &str) -> Result<Duration, String> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     if unsigned == "0" {
         return Ok(Duration::ZERO);
