@@ -35,6 +35,7 @@ use assembly::Assembly;
 use checks::Checks;
 use identity::{Identity, Replicas};
 use opening::Opening;
+pub(crate) use store::etcd_options;
 
 /// How long a ready check waits between two looks at the start.
 const READY_POLL: Duration = Duration::from_millis(20);

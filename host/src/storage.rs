@@ -8,6 +8,7 @@
 //! `control/<what>/…`. No segment is empty.
 
 pub mod continue_token;
+pub mod copy;
 pub mod etcd;
 pub mod late;
 pub mod memory;

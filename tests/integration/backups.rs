@@ -10,7 +10,7 @@ use outrigger_tests::host::{DevFolders, free_port};
 use outrigger_tests::wait;
 use rustix::process::{Resource, Rlimit, prlimit};
 
-use crate::api::{GREETINGS, greeting, names, resource_version};
+use crate::api::{GREETINGS, greeting, kubeconfig_at, names, resource_version};
 
 /// Runs a command of the program to its end; its answer, or what it says of its failure.
 fn run(arguments: &[&str], folder: &Path) -> Result<Result<String, String>> {
@@ -170,7 +170,7 @@ async fn a_damaged_record_makes_its_resource_unavailable_and_not_gone() -> Resul
         },
     )
     .await?;
-    let client = outrigger_tests::client::Client::new(&kubeconfig(&folders, port)?)?;
+    let client = outrigger_tests::client::Client::new(&kubeconfig_at(&folders, port)?)?;
     let answer = client.get(GREETINGS).await?;
     ensure!(answer.status == 503, "{}", answer.text());
     file.execute(damage, [-1])?;
@@ -185,18 +185,40 @@ async fn a_damaged_record_makes_its_resource_unavailable_and_not_gone() -> Resul
     Ok(())
 }
 
-/// The administrator's, which is written when the server is ready for the first time, for another port.
-fn kubeconfig(folders: &DevFolders, port: u16) -> Result<outrigger_tests::kubeconfig::Kubeconfig> {
-    let file = folders.data().join("admin.kubeconfig");
-    let text = std::fs::read_to_string(&file)?;
-    let server = text
-        .lines()
-        .find_map(|it| it.trim().strip_prefix("server: "));
-    let (host, _) = server
-        .and_then(|it| it.rsplit_once(':'))
-        .context("a server")?;
-    let moved = folders.path("moved.kubeconfig");
-    let text = text.replace(server.unwrap_or_default(), &format!("{host}:{port}"));
-    std::fs::write(&moved, text)?;
-    outrigger_tests::kubeconfig::Kubeconfig::read(&moved)
+#[tokio::test]
+async fn a_copied_store_is_served_and_watches_from_before_begin_again() -> Result<()> {
+    let folders = DevFolders::new()?;
+    folders.drop_plugin(&example("hello")?, "hello")?;
+    let dev = folders.start().await?;
+    let client = dev.client()?;
+    let kept = client.post(GREETINGS, &greeting("kept")).await?.ok()?;
+    let root = folders.path("");
+    let copy = ["store", "copy", "--from", "sqlite:data", "--to"];
+    let copy = [&copy[..], &["sqlite:copied"]].concat();
+    let refused = run(&copy, &root)?.err().context("the server runs")?;
+    ensure!(refused.contains("is used by process"), "{refused}");
+    let last = client.get(GREETINGS).await?.ok()?;
+    let last = resource_version(&last)?;
+    dev.stop().await?;
+    let said = run(&copy, &root)?.map_err(anyhow::Error::msg)?;
+    ensure!(said.contains("the same in both"), "{said}");
+    let refused = run(&copy, &root)?.err().context("there is one")?;
+    ensure!(refused.contains("--replace"), "{refused}");
+
+    let copied = DevFolders::with_data(Some(root.join("copied")))?;
+    copied.drop_plugin(&example("hello")?, "hello")?;
+    let dev = copied.start().await?;
+    let client = dev.client()?;
+    let there = client.get(&format!("{GREETINGS}/kept")).await?.ok()?;
+    ensure!(there == kept, "{there}");
+    let resumed = format!("{GREETINGS}?watch=true&resourceVersion={last}");
+    let expired = match client.watch(&resumed).await {
+        Ok(mut watch) => watch.next().await?.context("an event")?.to_string(),
+        Err(refused) => format!("{refused:#}"),
+    };
+    ensure!(expired.contains("410"), "{expired}");
+    let new = client.post(GREETINGS, &greeting("new")).await?.ok()?;
+    let new: u64 = resource_version(&new)?.parse()?;
+    ensure!(new > last.parse()?, "{new} after {last}");
+    dev.stop().await
 }

@@ -68,13 +68,18 @@ pub struct Args {
     shutdown_delay_duration: GoDuration,
     #[command(flatten)]
     etcd: EtcdArgs,
+    /// How often etcd is compacted, e.g. 5m. For an etcd that is for this server alone: compaction is of all keys in
+    /// it. 0: never, whoever runs etcd does it.
+    #[arg(long, value_name = "INTERVAL", default_value = "0")]
+    etcd_compaction_interval: Interval,
     #[command(flatten)]
     log: LogArgs,
 }
 
+/// Where an etcd is, and as whom it is used.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "etcd, for several replicas")]
-struct EtcdArgs {
+pub struct EtcdArgs {
     /// URLs of etcd's members, separated by commas. Objects are kept there, not in the data folder.
     #[arg(long, value_name = "URLS", value_delimiter = ',')]
     etcd_servers: Vec<String>,
@@ -106,10 +111,6 @@ struct EtcdArgs {
     /// File of the user's password.
     #[arg(long, value_name = "FILE", requires = "etcd_username")]
     etcd_password_file: Option<PathBuf>,
-    /// How often etcd is compacted, e.g. 5m. For an etcd that is for this server alone: compaction is of all keys in
-    /// it. 0: never, whoever runs etcd does it.
-    #[arg(long, value_name = "INTERVAL", default_value = "0")]
-    etcd_compaction_interval: Interval,
 }
 
 /// clap reads an `Option` as a flag that may be left out.
@@ -125,17 +126,15 @@ impl FromStr for Interval {
 }
 
 impl EtcdArgs {
-    fn into_config(self) -> StoreConfig {
-        if self.etcd_servers.is_empty() {
-            return StoreConfig::Embedded;
-        }
-        StoreConfig::Etcd(EtcdConfig {
+    /// `None`: no servers are named.
+    pub(super) fn into_config(self, compaction_interval: Option<Duration>) -> Option<EtcdConfig> {
+        (!self.etcd_servers.is_empty()).then_some(EtcdConfig {
             servers: self.etcd_servers,
             prefix: self.etcd_prefix,
             ca_file: self.etcd_cafile,
             identity: self.etcd_certfile.zip(self.etcd_keyfile),
             user: self.etcd_username.zip(self.etcd_password_file),
-            compaction_interval: self.etcd_compaction_interval.0,
+            compaction_interval,
         })
     }
 }
@@ -177,6 +176,7 @@ impl Args {
             serving_secret,
             shutdown_delay_duration,
             etcd,
+            etcd_compaction_interval,
             log,
         } = self;
         log.start()?;
@@ -192,7 +192,10 @@ impl Args {
             service,
             serving_secret,
             shutdown_delay: shutdown_delay_duration.0,
-            store: etcd.into_config(),
+            store: match etcd.into_config(etcd_compaction_interval.0) {
+                Some(config) => StoreConfig::Etcd(config),
+                None => StoreConfig::Embedded,
+            },
         }))
     }
 }

@@ -1,4 +1,7 @@
-//! `outrigger store check`, `outrigger backup` and `outrigger restore`: the store as a file, with or without a server.
+//! `outrigger store check`, `outrigger store copy`, `outrigger backup` and `outrigger restore`: the store as a file, with
+//! or without a server.
+
+mod copy;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -18,6 +21,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Check(Check),
+    Copy(copy::Args),
 }
 
 /// Read all of a store and say what is wrong with it; a server may use it meanwhile.
@@ -72,7 +76,10 @@ pub struct RestoreArgs {
 
 impl Args {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let Command::Check(Check { data_dir }) = self.command;
+        let Check { data_dir } = match self.command {
+            Command::Check(check) => check,
+            Command::Copy(copy) => return copy.run().map(|()| ExitCode::SUCCESS),
+        };
         let report = shown(|progress| sqlite::check(&data_dir.join("store"), progress))?;
         say(&report)?;
         Ok(match report.problems.len() {

@@ -57,7 +57,8 @@ impl OpenStore {
     }
 }
 
-fn etcd_options(config: EtcdConfig) -> etcd::Options {
+/// As a server uses it.
+pub(crate) fn etcd_options(config: EtcdConfig) -> etcd::Options {
     let EtcdConfig {
         servers,
         prefix,

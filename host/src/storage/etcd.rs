@@ -44,7 +44,7 @@ use tokio::time::{Instant, sleep};
 
 use self::client::{BackOff, Client};
 use self::failure::Failure;
-pub use self::import::import;
+pub use self::import::Import;
 use self::refresh::Questions;
 use self::shared::Shared;
 use super::{Item, Revision, Scope, Sink, Storage, StorageError, Write};

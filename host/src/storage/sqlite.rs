@@ -25,6 +25,7 @@
 
 mod backup;
 mod check;
+mod copy;
 mod folder;
 mod rows;
 mod schema;
@@ -43,6 +44,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 pub use self::backup::{backup, restore};
 pub use self::check::{Progress, Report, check};
+pub use self::copy::{Export, Import};
 use self::writer::{Command, Commit, Writer};
 use super::{Item, Revision, Scope, Sink, Storage, StorageError, Write};
 use crate::api::RequestContext;

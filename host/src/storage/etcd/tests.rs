@@ -15,8 +15,9 @@ use super::*;
 use crate::storage::conformance::{
     PREFIX, Subject, attached, conformance, context, create, delete, key, put, record, show_event,
 };
+use crate::storage::copy::Tally;
 use crate::storage::watch_cache::{Expired, WatchCache, WatchEnd};
-use crate::storage::{Expected, Key, Record};
+use crate::storage::{Expected, Key};
 
 /// With a prefix of its own; `None` where there is no etcd.
 async fn subject() -> Option<Subject> {
@@ -257,24 +258,39 @@ async fn an_import_begins_after_the_revisions_of_the_store_it_came_from() {
         prefix: "/import".into(),
         ..turn.etcd.options()
     };
-    let records: Vec<(Key, Record)> = (0..250)
-        .map(|it| (key(&format!("a/n{it:03}")), record("a/n", &it.to_string())))
+    let record = |key: Key, text: &str| Item {
+        record: record("a/n", text),
+        revision: Revision(0),
+        key,
+    };
+    let mut records: Vec<Item> = (0..250)
+        .map(|it| record(key(&format!("a/n{it:03}")), &it.to_string()))
         .collect();
+    records.insert(120, record("control/schemas/g/anchors".into(), "note"));
+    let mut tally = Tally::default();
+    records.iter().for_each(|it| tally.add(it));
     let after = Revision(5_000_000);
-    let mut told = Vec::new();
-    let imported = import(options.clone(), after, records.clone(), |it| told.push(it)).await;
-    assert!(imported.unwrap() > after);
-    assert_eq!(told, [100, 200, 250]);
+    let mut import = Import::begin(options.clone(), after).await.unwrap();
+    import.put(&records).await.unwrap();
+    let early = EtcdStorage::connect(options.clone()).await.err().unwrap();
+    assert!(early.to_string().contains("was cut off"), "{early}");
+    assert!(import.finish(&tally).await.unwrap() > after);
     let storage = connect(options.clone()).await;
     let items = storage.list(PREFIX, "", 1_000).await.unwrap();
     assert!(items.iter().all(|it| it.revision > after));
+    let note = records.remove(120);
+    let noted = storage.get(&note.key).await.unwrap().unwrap().revision;
+    let before = items.iter().filter(|it| it.revision < noted).count();
+    let behind = items.iter().filter(|it| it.revision > noted).count();
+    assert_eq!((before, behind), (120, 130));
     let found = items.into_iter().map(|it| (it.key, it.record));
-    assert_eq!(found.collect::<Vec<_>>(), records);
+    let put = records.into_iter().map(|it| (it.key, it.record));
+    assert!(found.eq(put));
     let next = commit(&storage, delete("a/n000", Expected::Anything))
         .await
         .unwrap();
     assert!(next > after);
-    let again = import(options, after, records, |_| {}).await.unwrap_err();
+    let again = Import::begin(options, after).await.err().unwrap();
     assert!(
         again
             .to_string()

@@ -19,7 +19,7 @@ use super::{OpenError, folder, rows, schema};
 use crate::storage::Revision;
 
 /// More than any store commits between two backups.
-const REVISIONS_SKIPPED: u64 = 1_000_000_000;
+pub(super) const REVISIONS_SKIPPED: u64 = 1_000_000_000;
 
 /// 4 KiB each.
 const PAGES_PER_STEP: i32 = 1_024;
@@ -102,17 +102,7 @@ pub fn restore(
     copy(from, &restoring, progress)?;
     let revision = Revision(report.revision.max(replaced).0 + REVISIONS_SKIPPED);
     begin_at(&restoring, revision)?;
-    // From here until the new file has its place there is no store, and a server refuses the folder.
-    let kept = with_suffix(&store, &name);
-    for suffix in ["", "-wal"] {
-        let file = with_suffix(&store, suffix);
-        if file.exists() {
-            let kept = with_suffix(&kept, suffix);
-            fs::rename(&file, &kept).map_err(|err| unwritten(&kept, &err))?;
-        }
-    }
-    remove(&with_suffix(&store, "-shm"))?;
-    place(&restoring, &store)?;
+    place_restored(&restoring, &store, &name)?;
     Ok(Report {
         file: store,
         format: schema::FORMAT,
@@ -123,8 +113,23 @@ pub fn restore(
     })
 }
 
+/// Keeps the store that is there, if one is, under its name with `name` behind it, and gives its place to another.
+pub(super) fn place_restored(restoring: &Path, store: &Path, name: &str) -> Result<(), OpenError> {
+    // From here until the new file has its place there is no store, and a server refuses the folder.
+    let kept = with_suffix(store, name);
+    for suffix in ["", "-wal"] {
+        let file = with_suffix(store, suffix);
+        if file.exists() {
+            let kept = with_suffix(&kept, suffix);
+            fs::rename(&file, &kept).map_err(|err| unwritten(&kept, &err))?;
+        }
+    }
+    remove(&with_suffix(store, "-shm"))?;
+    place(restoring, store)
+}
+
 /// The revision of the store that is replaced, and what its file is called from then on.
-fn last_revision(store: &Path) -> (Revision, String) {
+pub(super) fn last_revision(store: &Path) -> (Revision, String) {
     let read = || {
         let connection = Connection::open(store)?;
         // What is in the log comes with the file.
@@ -219,7 +224,7 @@ fn place(file: &Path, to: &Path) -> Result<(), OpenError> {
 }
 
 /// A file that was left behind, with its log.
-fn remove(file: &Path) -> Result<(), OpenError> {
+pub(super) fn remove(file: &Path) -> Result<(), OpenError> {
     for suffix in ["", "-journal", "-wal", "-shm"] {
         let file = with_suffix(file, suffix);
         match fs::remove_file(&file) {

@@ -51,6 +51,15 @@ pub(super) fn current(
         .optional()
 }
 
+/// A row's record, whichever version it is.
+pub(super) fn by_id(connection: &Connection, id: i64) -> rusqlite::Result<Item> {
+    connection
+        .prepare_cached(
+            "SELECT key, revision, version_at, bytes, checksum FROM record WHERE id = ?1",
+        )?
+        .query_row([id], item)
+}
+
 pub(super) fn list(
     connection: &Connection,
     prefix: &str,
@@ -62,16 +71,19 @@ pub(super) fn list(
          WHERE key >= ?1 AND key < ?2 AND superseded IS NULL ORDER BY key LIMIT ?3",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = query.query_map(params![start.max(prefix), behind(prefix), limit], |row| {
-        let key: Key = row.get::<_, String>(0)?.into();
-        let (revision, record) = version(&key, row, 1)?;
-        Ok(Item {
-            key,
-            revision,
-            record,
-        })
-    })?;
+    let rows = query.query_map(params![start.max(prefix), behind(prefix), limit], item)?;
     rows.collect()
+}
+
+/// Key, and what [`version`] reads.
+fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
+    let key: Key = row.get::<_, String>(0)?.into();
+    let (revision, record) = version(&key, row, 1)?;
+    Ok(Item {
+        key,
+        revision,
+        record,
+    })
 }
 
 /// The changes under a prefix after `oldest`, oldest first, at most `limit` of them: the latest; with the
@@ -139,20 +151,30 @@ pub(super) fn write(connection: &Connection, events: &[Event]) -> rusqlite::Resu
                 .execute(params![&*event.key, sql(event.revision)])?;
         }
         if let Some(record) = &event.record {
-            connection
-                .prepare_cached(
-                    "INSERT INTO record (key, revision, version_at, bytes, checksum)
-                     VALUES (?1, ?2, ?3, ?4, ?5)",
-                )?
-                .execute(params![
-                    &*event.key,
-                    sql(event.revision),
-                    record.version_at,
-                    &record.bytes[..],
-                    checksum(&event.key, event.revision, record.version_at, &record.bytes),
-                ])?;
+            insert(connection, &event.key, event.revision, record)?;
         }
     }
+    Ok(())
+}
+
+pub(super) fn insert(
+    connection: &Connection,
+    key: &str,
+    revision: Revision,
+    record: &Record,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO record (key, revision, version_at, bytes, checksum)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            key,
+            sql(revision),
+            record.version_at,
+            &record.bytes[..],
+            checksum(key, revision, record.version_at, &record.bytes),
+        ])?;
     Ok(())
 }
 
