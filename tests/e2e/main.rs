@@ -17,6 +17,7 @@ mod own_certificate;
 mod registration;
 mod replicas;
 mod requests;
+mod rolling;
 mod setup;
 mod survival;
 
@@ -26,7 +27,7 @@ use outrigger_tests::installed::Installed;
 use outrigger_tests::tally::Tally;
 use outrigger_tests::{cluster, controller_manager, process};
 
-const TESTS: usize = 15 + CONTROLLER_TESTS;
+const TESTS: usize = 18 + CONTROLLER_TESTS;
 const CONTROLLER_TESTS: usize = 7;
 
 #[tokio::main(flavor = "current_thread")]
@@ -55,10 +56,13 @@ async fn run(tally: &mut Tally) {
     let name = "two_replicas_on_one_etcd_serve_as_one_and_outlive_each_other";
     tally.test(name, replicas::two()).await;
 
+    let name = "two_replicas_are_replaced_one_after_the_other_without_a_failed_request";
+    tally.test(name, rolling::replace_two()).await;
+
     let name = "sets_up_an_extension_api_server_step_by_step";
     let Some(mut installed) = tally.needed(name, setup::fifteen_steps()).await else {
-        tally.failed += TESTS - 3;
-        println!("the other {} tests need it", TESTS - 3);
+        tally.failed += TESTS - 4;
+        println!("the other {} tests need it", TESTS - 4);
         return;
     };
     let it = &mut installed;
@@ -82,6 +86,10 @@ async fn run(tally: &mut Tally) {
     tally.test(name, registration::mended(it)).await;
     let name = "a_restart_loses_nothing_and_watches_resume";
     tally.test(name, survival::host_restart(it)).await;
+    let name = "a_rolling_update_hands_the_store_over_and_loses_nothing";
+    tally.test(name, rolling::hand_over(it)).await;
+    let name = "two_servers_that_start_at_once_agree_on_one_certificate";
+    tally.test(name, rolling::one_certificate(it)).await;
     let name = "a_restart_of_kube_apiserver_is_survived";
     tally.test(name, survival::apiserver_restart(it)).await;
     controllers(it, tally).await;

@@ -16,6 +16,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use http::Method;
+use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::client::Client;
@@ -29,17 +31,18 @@ use crate::{artifacts, wait};
 const IMAGE_PATH: &str = "/image/bin";
 const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
-/// What runs on the node: one Deployment of one container.
+/// What runs on the node: a pod of a Deployment of one container.
 pub struct Kubelet {
     kubectl: Kubectl,
+    client: Client,
+    /// Which of the Deployment's pods.
+    number: usize,
     pub namespace: String,
     deployment: Value,
     /// Volumes lie here by their names; they outlive the pod, as claims do.
     folder: PathBuf,
     cluster_port: u16,
     cluster_ca: String,
-    /// Which of the Deployment's replicas.
-    number: usize,
     pub port: u16,
 }
 
@@ -51,7 +54,11 @@ pub struct Pod {
 impl Kubelet {
     /// Takes the Deployment `name` as it stands in the cluster.
     pub async fn new(cluster: &Cluster, namespace: &str, name: &str) -> Result<Self> {
-        Self::replica(cluster, namespace, name, 0).await
+        let kubelet = Self::replica(cluster, namespace, name, 0).await?;
+        // Of pods of before.
+        let slices = kubelet.endpoint_slices();
+        kubelet.client.delete(&slices).await?.ok()?;
+        Ok(kubelet)
     }
 
     /// The node of another replica, with volumes of its own.
@@ -69,12 +76,28 @@ impl Kubelet {
         std::fs::create_dir_all(folder.join("root"))?;
         Ok(Self {
             kubectl,
+            client: Client::new(&cluster.user("kubelet", &["system:masters"])?)?,
             namespace: namespace.to_owned(),
             deployment,
             folder,
             cluster_port: cluster.port,
             cluster_ca: cluster.ca_pem().to_owned(),
             number,
+            port: free_port()?,
+        })
+    }
+
+    /// The Deployment's next pod on this node, with the same volumes.
+    pub fn next(&self) -> Result<Self> {
+        Ok(Self {
+            kubectl: self.kubectl.clone(),
+            client: self.client.clone(),
+            number: self.number + 1,
+            namespace: self.namespace.clone(),
+            deployment: self.deployment.clone(),
+            folder: self.folder.clone(),
+            cluster_port: self.cluster_port,
+            cluster_ca: self.cluster_ca.clone(),
             port: free_port()?,
         })
     }
@@ -238,7 +261,7 @@ impl Kubelet {
     pub async fn start(&self) -> Result<Pod> {
         let mut pod = self.start_unready().await?;
         self.wait_ready(&mut pod).await?;
-        self.write_endpoint_slice().await?;
+        self.set_ready(true).await?;
         Ok(pod)
     }
 
@@ -252,8 +275,9 @@ impl Kubelet {
             command.args(["--user", "--map-root-user"]);
         }
         command.args(["sh", "-euc", &self.script()?]);
-        let log = self.folder.join("pod.log");
-        let process = Process::spawn("outrigger (pod)", &mut command, log)?;
+        let name = format!("pod-{}", self.number);
+        let log = self.folder.join(format!("{name}.log"));
+        let process = Process::spawn(&format!("outrigger ({name})"), &mut command, log)?;
         Ok(Pod { process })
     }
 
@@ -341,28 +365,36 @@ impl Kubelet {
         .await
     }
 
-    /// What the endpoints' controller does once a pod is ready.
-    async fn write_endpoint_slice(&self) -> Result<()> {
-        let services = self
-            .kubectl
-            .json(&["get", "services", "-n", &self.namespace])
-            .await?;
+    fn endpoint_slices(&self) -> String {
+        let namespace = &self.namespace;
+        format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices")
+    }
+
+    /// What the endpoints' controller does once the pod is ready, and when it is being deleted.
+    pub async fn set_ready(&self, is_ready: bool) -> Result<()> {
+        let services = format!("/api/v1/namespaces/{}/services", self.namespace);
+        let services = self.client.get(&services).await?.ok()?;
         let service = &services["items"][0];
         let name = text(&service["metadata"]["name"])?;
         let port_name = service["spec"]["ports"][0]["name"].as_str().unwrap_or("");
+        let slice_name = format!("{name}-{}", self.number);
+        let conditions = json!({"ready": is_ready, "serving": true, "terminating": !is_ready});
         let slice = json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
             "metadata": {
-                "name": format!("{name}-{}", self.number), "namespace": self.namespace,
+                "name": slice_name, "namespace": self.namespace,
                 "labels": {"kubernetes.io/service-name": name},
             },
             "addressType": "IPv4",
-            "endpoints": [{"addresses": [machine_address()?], "conditions": {"ready": true}}],
+            "endpoints": [{"addresses": [machine_address()?], "conditions": conditions}],
             "ports": [{"name": port_name, "port": self.port, "protocol": "TCP"}],
         });
-        let args = ["apply", "-f", "-"];
-        self.kubectl.ok_with(&args, &slice.to_string()).await?;
-        Ok(())
+        let slices = self.endpoint_slices();
+        let path = format!("{slices}/{slice_name}?fieldManager=endpoints&force=true");
+        let headers = [("content-type", "application/apply-patch+yaml")];
+        let body = serde_json::to_vec(&slice)?.into();
+        let answer = self.client.send(Method::PATCH, &path, &headers, body);
+        answer.await?.ok().map(drop)
     }
 }
 
@@ -384,7 +416,16 @@ impl Kubelet {
 impl Pod {
     /// As a kubelet ends a pod: asks, and waits.
     pub async fn stop(&mut self) -> Result<()> {
-        let status = self.process.stop(Duration::from_secs(60)).await?;
+        self.ask_to_stop()?;
+        self.wait_stopped().await
+    }
+
+    pub fn ask_to_stop(&self) -> Result<()> {
+        Ok(kill_process(self.process.pid(), Signal::TERM)?)
+    }
+
+    pub async fn wait_stopped(&mut self) -> Result<()> {
+        let status = self.process.wait(Duration::from_secs(60)).await?;
         anyhow::ensure!(status.success(), "the container ended with {status}");
         Ok(())
     }
