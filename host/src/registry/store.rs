@@ -267,11 +267,18 @@ impl Store {
         }
     }
 
-    /// What was just committed, as the cache has it. A watch-less backend's objects are in no cache.
+    /// What a write at `revision` has made, as the cache has it, whatever others have written since: the client must
+    /// not take their version for its own. A watch-less backend's objects are in no cache.
     pub(crate) fn committed(&self, key: &str, object: Object, revision: Revision) -> Written {
-        match self.cache.get(key) {
-            Some(cached) if cached.revision >= revision => Written::Stored(cached),
-            _ => {
+        let now = self.cache.get(key).filter(|it| it.revision == revision);
+        let made = now.or_else(|| {
+            let is_past = self.cache.revision() >= revision;
+            let then = is_past.then(|| self.cache.snapshot_at(revision).ok());
+            then.flatten()?.get(key).cloned()
+        });
+        match made {
+            Some(made) => Written::Stored(made),
+            None => {
                 let mut object = object;
                 object.set_meta("resourceVersion", &revision.to_string());
                 Written::Unstored(object)

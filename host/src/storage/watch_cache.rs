@@ -105,6 +105,10 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    pub fn get(&self, key: &str) -> Option<&Arc<CachedObject>> {
+        self.objects.get(key)
+    }
+
     /// Objects whose keys begin with `prefix`, from `start` (a whole key, or empty) on, in the order of keys.
     pub fn range<'a>(
         &'a self,

@@ -13,6 +13,7 @@ use super::*;
 use crate::api::Object;
 use crate::registry::definition::ObjectModel;
 use crate::registry::selectors::KnownFields;
+use crate::registry::store::Written;
 use crate::storage::{Item, Sink};
 
 impl Fixture {
@@ -446,6 +447,38 @@ async fn converts_each_object_once() {
     expect![[r#"{"resourceVersion":"1000","labels":{"color":"red"},"name":"a","namespace":"n"}"#]]
         .assert_eq(std::str::from_utf8(&ended.metadata()).expect("UTF-8"));
     assert_eq!(it.strategy.calls.load(Ordering::Relaxed), 1);
+}
+
+/// Others may write between a commit and its answer.
+#[tokio::test]
+async fn the_answer_to_a_write_is_what_that_write_has_made() {
+    let it = Fixture::new().await;
+    let first = it.put("n/a", "red").await;
+    let second = it.put("n/a", "blue").await;
+    let third = it.delete("n/a").await;
+    let key = it.store.key("n", "a");
+    let answered = |revision| {
+        let object = Object::from_slice(b"{}").expect("JSON");
+        match it.store.committed(&key, object, revision) {
+            Written::Stored(cached) => {
+                let color = &cached.attributes.labels[0].1;
+                format!("{color} at {}", cached.revision)
+            }
+            Written::Unstored(object) => format!("own at {}", object.resource_version()),
+        }
+    };
+    assert_eq!(answered(first), format!("red at {first}"));
+    assert_eq!(answered(second), format!("blue at {second}"));
+    // A commit that changed nothing returns the store's revision; the object keeps its own.
+    let other = it.put("n/b", "green").await;
+    let again = it.put("n/a", "red").await;
+    it.put("n/b", "grey").await;
+    assert_eq!(answered(again), format!("red at {again}"));
+    assert!(again > other && other > third);
+    let later = Revision(again.0 + 1);
+    assert_eq!(answered(later), format!("red at {again}"));
+    let unknown = Revision(later.0 + 100);
+    assert_eq!(answered(unknown), format!("own at {unknown}"));
 }
 
 #[tokio::test]
