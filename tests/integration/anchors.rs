@@ -39,10 +39,16 @@ fn definition() -> Value {
     })
 }
 
-pub(crate) async fn start() -> Result<(DevFolders, Dev, Client)> {
+/// Folders of a server that will serve anchors.
+pub(crate) fn folders() -> Result<DevFolders> {
     let folders = DevFolders::new()?;
     let document = folders.path("plugins").join("anchors.json");
     std::fs::write(document, definition().to_string())?;
+    Ok(folders)
+}
+
+pub(crate) async fn start() -> Result<(DevFolders, Dev, Client)> {
+    let folders = folders()?;
     let dev = folders.start().await?;
     let client = dev.client()?;
     Ok((folders, dev, client))

@@ -8,6 +8,7 @@ mod bad_input;
 mod durability;
 mod errors;
 mod hand_over;
+mod linearizability;
 mod misbehaving;
 mod odd_requests;
 mod plugins;
