@@ -274,7 +274,7 @@ impl Api {
                 "create" => create::create(&mut request, &*self.namespaces).await,
                 "update" => update::update(&mut request, &self.authorizer, &self.namespaces).await,
                 "patch" => patch::patch(&mut request, &self.authorizer, &self.namespaces).await,
-                "delete" => delete::delete(&mut request).await,
+                "delete" => delete::delete(&mut request, &*self.authorizer).await,
                 "deletecollection" => {
                     delete::delete_collection(&mut request, &*self.namespaces).await
                 }

@@ -47,6 +47,25 @@ pub struct Record {
     pub version_at: u32,
 }
 
+/// Says, as `version_at`, that the record cannot be read: no object is that long.
+const UNREADABLE: u32 = u32::MAX;
+
+impl Record {
+    /// Stands for one that is there and cannot be read. Only caches are given it: engines never see one.
+    pub fn unreadable(problem: &str) -> Self {
+        Self {
+            bytes: Bytes::copy_from_slice(problem.as_bytes()),
+            version_at: UNREADABLE,
+        }
+    }
+
+    /// Why it cannot be read, where it cannot.
+    pub fn problem(&self) -> Option<&str> {
+        let text = (self.version_at == UNREADABLE).then(|| std::str::from_utf8(&self.bytes));
+        text.map(|it| it.unwrap_or_default())
+    }
+}
+
 /// A record and the revision that wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
@@ -119,6 +138,9 @@ pub enum StorageError {
     /// The engine, or the plugin that keeps the object, refused it, with the answer for the client.
     #[error("refused: {}", .0.message)]
     Refused(Box<crate::api::Status>),
+    /// What is under the key cannot be decrypted or decoded.
+    #[error("{key} cannot be read: {problem}")]
+    Unreadable { key: Key, problem: String },
     #[error("the store failed: {0}")]
     Failed(#[source] anyhow::Error),
 }

@@ -16,5 +16,6 @@ mod reads;
 mod sources;
 mod startup;
 mod tidy;
+mod unreadable;
 mod websocket;
 mod writes;

@@ -3,18 +3,29 @@
 use std::sync::Arc;
 
 use super::negotiation::{self, MediaType};
-use super::options::delete_options;
+use super::options::{check_collection, delete_options};
 use super::request::ResourceRequest;
 use super::{Response, decode, response, write};
 use crate::admission::Namespaces;
+use crate::api::RequestInfo;
 use crate::api::document::Twice;
 use crate::api::protobuf;
 use crate::api::status::{self, Result, Status};
+use crate::authorization::{Authorizer, Decision};
 use crate::registry::store::{DeleteOptions, Deleted};
 
-pub async fn delete(request: &mut ResourceRequest) -> Result<Response> {
+/// The right to remove what cannot be read, besides that to delete.
+const UNSAFE_DELETE: &str = "unsafe-delete-ignore-read-errors";
+
+pub async fn delete(
+    request: &mut ResourceRequest,
+    authorizer: &dyn Authorizer,
+) -> Result<Response> {
     let accepted = negotiation::accept(request)?;
     let options = read_options(request).await?;
+    if options.ignore_store_read_error {
+        check_unsafe_delete(request, authorizer).await?;
+    }
     let name = request.info.name.clone();
     let (store, context, info) = (
         Arc::clone(&request.store),
@@ -46,6 +57,30 @@ pub async fn delete(request: &mut ResourceRequest) -> Result<Response> {
     }
 }
 
+async fn check_unsafe_delete(request: &ResourceRequest, authorizer: &dyn Authorizer) -> Result<()> {
+    let info = RequestInfo {
+        verb: UNSAFE_DELETE.into(),
+        ..request.info.clone()
+    };
+    let why = match authorizer.authorize(&request.context.user, &info).await {
+        Ok(Decision::Allow) => return Ok(()),
+        Ok(Decision::Deny { reason }) => {
+            format!("not permitted to do \"{UNSAFE_DELETE}\", reason: {reason}")
+        }
+        Err(error) => {
+            let error = format!("{error:#}");
+            tracing::error!(
+                path = info.path,
+                error,
+                "the request could not be authorized"
+            );
+            format!("error while checking permission for \"{UNSAFE_DELETE}\", {error}")
+        }
+    };
+    let resource = request.store.definition().group_resource();
+    Err(status::forbidden(&resource, &info.name, &why))
+}
+
 /// Deletes what the selectors of the query select, one by one: not all or nothing.
 pub async fn delete_collection(
     request: &mut ResourceRequest,
@@ -53,6 +88,7 @@ pub async fn delete_collection(
 ) -> Result<Response> {
     let accepted = negotiation::accept(request)?;
     let options = read_options(request).await?;
+    check_collection(&options)?;
     let listed = crate::endpoints::list::selected(request, namespaces).await?;
     let (store, context) = (Arc::clone(&request.store), request.context.clone());
     let items = listed.items.clone();
@@ -107,14 +143,17 @@ async fn read_options(request: &mut ResourceRequest) -> Result<DeleteOptions> {
 }
 
 fn as_json(api_version: &str, kind: &str, options: protobuf::DeleteOptions) -> serde_json::Value {
-    let preconditions = options.preconditions.unwrap_or_default();
+    let preconditions = options
+        .preconditions
+        .map(|it| serde_json::json!({"uid": it.uid, "resourceVersion": it.resource_version}));
     serde_json::json!({
         "apiVersion": api_version,
         "kind": kind,
         "gracePeriodSeconds": options.grace_period_seconds,
-        "preconditions": {"uid": preconditions.uid, "resourceVersion": preconditions.resource_version},
+        "preconditions": preconditions,
         "orphanDependents": options.orphan_dependents,
         "propagationPolicy": options.propagation_policy.filter(|it| !it.is_empty()),
         "dryRun": options.dry_run,
+        "ignoreStoreReadErrorWithClusterBreakingPotential": options.ignore_store_read_error,
     })
 }

@@ -154,13 +154,51 @@ fn check_dry_run(given: &[&str], errors: &mut Vec<FieldError>) -> bool {
 struct DeleteBody {
     api_version: String,
     kind: String,
-    /// Nothing here is deleted gracefully: read, so that a wrong type is an error.
-    #[serde(rename = "gracePeriodSeconds")]
-    _grace_period_seconds: Option<i64>,
+    /// Nothing here is deleted gracefully.
+    grace_period_seconds: Option<i64>,
     preconditions: Option<BodyPreconditions>,
     orphan_dependents: Option<bool>,
     propagation_policy: Option<String>,
     dry_run: Vec<String>,
+    ignore_store_read_error_with_cluster_breaking_potential: Option<bool>,
+}
+
+/// The option that removes an object which cannot be read (KEP-3926).
+const IGNORE_READ_ERROR: &str = "ignoreStoreReadErrorWithClusterBreakingPotential";
+
+impl DeleteBody {
+    fn ignores_read_error(&self) -> bool {
+        self.ignore_store_read_error_with_cluster_breaking_potential == Some(true)
+    }
+
+    /// An object that cannot be read can be nothing but removed (k8s.io/apimachinery, pkg/apis/meta/v1/validation).
+    fn check_alone(&self, errors: &mut Vec<FieldError>) {
+        let others = [
+            (!self.dry_run.is_empty(), ".dryRun"),
+            (self.propagation_policy.is_some(), ".propagationPolicy"),
+            (self.orphan_dependents.is_some(), ".orphanDependents"),
+            (self.grace_period_seconds.is_some(), ".gracePeriodSeconds"),
+            (self.preconditions.is_some(), ".preconditions"),
+        ];
+        for (_, field) in others.iter().filter(|it| self.ignores_read_error() && it.0) {
+            let detail = format!("cannot be set together with {field}");
+            errors.push(FieldError::invalid(
+                IGNORE_READ_ERROR,
+                &true.into(),
+                &detail,
+            ));
+        }
+    }
+}
+
+/// 422: what removes one object that cannot be read removes no collection.
+pub(super) fn check_collection(options: &DeleteOptions) -> Result<()> {
+    if !options.ignore_store_read_error {
+        return Ok(());
+    }
+    let detail = "is not allowed with DELETECOLLECTION, try again after removing the option";
+    let errors = vec![FieldError::invalid(IGNORE_READ_ERROR, &true.into(), detail)];
+    Err(status::invalid("meta.k8s.io", "DeleteOptions", "", errors))
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -193,9 +231,11 @@ pub fn delete_options(request: &ResourceRequest, body: Option<Value>) -> Result<
             ));
         }
     }
+    given.check_alone(&mut errors);
     if !errors.is_empty() {
         return Err(status::invalid("meta.k8s.io", "DeleteOptions", "", errors));
     }
+    let ignore_store_read_error = given.ignores_read_error();
     let preconditions = given.preconditions.unwrap_or_default();
     Ok(DeleteOptions {
         dry_run,
@@ -208,6 +248,7 @@ pub fn delete_options(request: &ResourceRequest, body: Option<Value>) -> Result<
             uid: preconditions.uid,
             resource_version: preconditions.resource_version,
         },
+        ignore_store_read_error,
     })
 }
 
@@ -236,15 +277,17 @@ fn from_query(request: &ResourceRequest) -> Result<DeleteBody> {
             .filter(|it| !it.is_empty())
             .map(str::to_owned)
     };
-    if let Some(text) = optional("gracePeriodSeconds") {
-        strconv::parse_int(&text).map_err(status::bad_request)?;
-    }
+    let grace_period = optional("gracePeriodSeconds");
+    let grace_period = grace_period.map(|it| strconv::parse_int(&it).map_err(status::bad_request));
     let preconditions = BodyPreconditions {
         uid: optional("preconditions.uid"),
         resource_version: optional("preconditions.resourceVersion"),
     };
+    let has_preconditions = preconditions.uid.is_some() || preconditions.resource_version.is_some();
     Ok(DeleteBody {
-        preconditions: Some(preconditions),
+        grace_period_seconds: grace_period.transpose()?,
+        preconditions: has_preconditions.then_some(preconditions),
+        ignore_store_read_error_with_cluster_breaking_potential: flag(request, IGNORE_READ_ERROR),
         orphan_dependents: flag(request, "orphanDependents"),
         propagation_policy: optional("propagationPolicy"),
         dry_run: request

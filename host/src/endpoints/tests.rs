@@ -21,6 +21,11 @@ struct Rules {
 #[async_trait]
 impl Authorizer for Rules {
     async fn authorize(&self, _: &UserInfo, request: &RequestInfo) -> anyhow::Result<Decision> {
+        if request.verb == "unsafe-delete-ignore-read-errors" {
+            return Ok(Decision::Deny {
+                reason: "no rule".into(),
+            });
+        }
         match request.name.as_str() {
             "denied" => Ok(Decision::Deny {
                 reason: "no <rule> allows it".into(),
@@ -78,8 +83,12 @@ impl Chain {
 
     /// Status, those headers that clients act upon, and the body.
     async fn check(&self, path: &str, expected: Expect) {
+        self.check_as(Method::GET, path, expected).await;
+    }
+
+    async fn check_as(&self, method: Method, path: &str, expected: Expect) {
         let mut client = self.client().await;
-        let response = soon(client.send(path, HeaderMap::new())).await;
+        let response = soon(client.send_as(method, path, HeaderMap::new())).await;
         let response = response.expect("an answer");
         let mut shown = format!("{}\n", response.status().as_u16());
         for name in ["content-type", "retry-after", "x-content-type-options"] {
@@ -161,6 +170,18 @@ async fn strangers_are_told_nothing() {
             {"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"invalid timeout specified in the request URL - time: invalid duration \"x\"","reason":"BadRequest","code":400}
         "#]])
         .await;
+}
+
+/// The right to delete is not enough.
+#[tokio::test]
+async fn what_cannot_be_read_is_removed_by_those_alone_who_may() {
+    let chain = Chain::start(true, true).await;
+    let path = format!("{ANCHORS}/a?ignoreStoreReadErrorWithClusterBreakingPotential=true");
+    chain.check_as(Method::DELETE, &path, expect![[r#"
+        403
+        content-type: application/json
+        {"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"anchors.g \"a\" is forbidden: not permitted to do \"unsafe-delete-ignore-read-errors\", reason: no rule","reason":"Forbidden","details":{"name":"a","group":"g","kind":"anchors"},"code":403}
+    "#]]).await;
 }
 
 #[tokio::test]

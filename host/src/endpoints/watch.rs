@@ -194,6 +194,10 @@ impl Stream {
                         return Some(vec![self.encoder.bookmark(revision, true)]);
                     }
                 }
+                Action::Step(Step::Unreadable(object)) => {
+                    self.watch = None;
+                    return Some(vec![self.encoder.unreadable(object)]);
+                }
                 Action::Step(Step::Changes(changes)) => {
                     if changes.is_empty() {
                         // A long walk past what is not selected must not keep others from running.

@@ -9,6 +9,7 @@ mod delete;
 mod index;
 mod ownership;
 pub mod read;
+mod unreadable;
 mod update;
 
 use std::sync::Arc;
@@ -172,7 +173,7 @@ impl Store {
             return Err(status::too_many_requests("storage is (re)initializing", 1));
         }
         self.refresh_object(context, namespace, name).await?;
-        Ok(self.cache.get(&self.key(namespace, name)))
+        self.readable(self.cache.get(&self.key(namespace, name)))
     }
 
     /// Converts one object to `version`; costs nothing where it is there already.
@@ -276,7 +277,7 @@ impl Store {
             let then = is_past.then(|| self.cache.snapshot_at(revision).ok());
             then.flatten()?.get(key).cloned()
         });
-        match made {
+        match made.filter(|it| it.problem().is_none()) {
             Some(made) => Written::Stored(made),
             None => {
                 let mut object = object;
@@ -296,6 +297,7 @@ impl Store {
                 status::expired("The resourceVersion for the provided list is too old.")
             }
             StorageError::Refused(status) => status,
+            StorageError::Unreadable { key, problem } => unreadable::object(&key, &problem),
             StorageError::ReadOnly(why) => {
                 tracing::warn!(%resource, why, "refused a write: the store is read-only");
                 status::unavailable(

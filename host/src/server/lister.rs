@@ -80,6 +80,13 @@ impl Lister for RegistryLister {
         let refreshed = store.storage().refresh(context, scope).await;
         refreshed.map_err(|error| store.storage_status(error, ""))?;
         let snapshot = store.cache().snapshot();
+        let unreadable = snapshot
+            .range(&prefix, "")
+            .filter(|it| it.problem().is_some());
+        let unreadable: Vec<_> = unreadable.cloned().collect();
+        if !unreadable.is_empty() {
+            return Err(store.unreadable_status(&unreadable));
+        }
         let selected = snapshot
             .range(&prefix, "")
             .filter(|it| selector.matches(&it.attributes.labels));

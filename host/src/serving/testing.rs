@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
@@ -216,7 +216,17 @@ impl Client {
         path: &str,
         headers: HeaderMap,
     ) -> hyper::Result<Response<Incoming>> {
+        self.send_as(Method::GET, path, headers).await
+    }
+
+    pub(crate) async fn send_as(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+    ) -> hyper::Result<Response<Incoming>> {
         let mut request = Request::new(Empty::new());
+        *request.method_mut() = method;
         *request.headers_mut() = headers;
         let uri = format!("https://localhost{path}");
         match &mut self.sender {

@@ -44,6 +44,8 @@ pub struct Attributes {
     pub fields: Vec<(Arc<str>, Box<str>)>,
     /// Where the metadata's JSON stands in the stored bytes (without resourceVersion).
     pub metadata: Range<u32>,
+    /// Why there is nothing else to be read of the object: what is stored does not decrypt or decode.
+    pub unreadable: Option<Box<str>>,
 }
 
 /// Reads the attributes of stored bytes. The registry has one per resource.
@@ -59,7 +61,7 @@ pub struct CachedObject {
     pub namespace: Box<str>,
     pub name: Box<str>,
     pub revision: Revision,
-    /// JSON of the whole object in the storage version, with its resourceVersion.
+    /// JSON of the whole object in the storage version, with its resourceVersion; empty where it is unreadable.
     pub bytes: Bytes,
     /// Where `"resourceVersion":"N",` stands in `bytes`.
     pub version: Range<usize>,
@@ -71,6 +73,11 @@ pub struct CachedObject {
 }
 
 impl CachedObject {
+    /// Why it cannot be shown: it is there, and a read that it belongs to fails.
+    pub fn problem(&self) -> Option<&str> {
+        self.attributes.unreadable.as_deref()
+    }
+
     /// The object's JSON with another resourceVersion: for DELETED events, which carry the last state and
     /// the revision of the delete.
     pub fn bytes_at(&self, revision: Revision) -> Bytes {
@@ -258,6 +265,12 @@ impl WatchCache {
         self.read().is_loaded
     }
 
+    /// Whether it holds an object that cannot be read. Looks at all of them.
+    pub fn has_unreadable(&self) -> bool {
+        let objects = self.read().objects.clone();
+        objects.values().any(|it| it.problem().is_some())
+    }
+
     /// What the cache is at: everything up to here is in it.
     pub fn revision(&self) -> Revision {
         self.read().revision
@@ -337,10 +350,16 @@ impl WatchCache {
     }
 
     fn cached(&self, key: &Key, revision: Revision, record: &Record) -> Arc<CachedObject> {
-        let at = record.version_at as usize;
-        let bytes = object::splice(&record.bytes, at, revision.0);
-        let grown = bytes.len() - record.bytes.len();
-        let attributes = self.indexer.attributes(key, &record.bytes);
+        let attributes = self.attributes(key, revision, record);
+        let at = match attributes.unreadable {
+            Some(_) => 0,
+            None => record.version_at as usize,
+        };
+        let bytes = match attributes.unreadable {
+            Some(_) => Bytes::new(),
+            None => object::splice(&record.bytes, at, revision.0),
+        };
+        let grown = bytes.len().saturating_sub(record.bytes.len());
         let shifted = |position: u32| {
             let position = position as usize;
             position + if position > at { grown } else { 0 }
@@ -362,6 +381,26 @@ impl WatchCache {
             attributes,
             views: Views::default(),
         })
+    }
+
+    fn attributes(&self, key: &Key, revision: Revision, record: &Record) -> Attributes {
+        let unreadable = |problem: &str| Attributes {
+            unreadable: Some(problem.into()),
+            ..Attributes::default()
+        };
+        if let Some(problem) = record.problem() {
+            return unreadable(problem);
+        }
+        let attributes = self.indexer.attributes(key, &record.bytes);
+        let is_damaged = record.version_at as usize > record.bytes.len();
+        let why = match &attributes.unreadable {
+            Some(why) => why,
+            None if is_damaged => "its resourceVersion would go behind its end",
+            None => return attributes,
+        };
+        tracing::error!(%key, "a stored object cannot be decoded: {why}");
+        // In the words of k8s.io/apiserver, pkg/storage/etcd3/corrupt_obj_deleter.go.
+        unreadable(&format!("object not decodable revision={revision}: {why}"))
     }
 
     fn cached_event(&self, event: &Event, known: &mut Known) -> Arc<CacheEvent> {

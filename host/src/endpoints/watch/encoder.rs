@@ -14,6 +14,7 @@ use crate::endpoints::response::{self, Tables};
 use crate::registry::Store;
 use crate::registry::store::read::{Change, ChangeKind, ObjectAt};
 use crate::storage::Revision;
+use crate::storage::watch_cache::CachedObject;
 
 /// How long a plugin may take for the conversion or the cells of one frame's objects.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -65,6 +66,12 @@ impl Encoder {
             tables,
             has_columns: false,
         })
+    }
+
+    /// The ERROR event of an object that is there and cannot be read.
+    pub(super) fn unreadable(&self, object: Arc<CachedObject>) -> Bytes {
+        let status = self.store.unreadable_status(&[object]);
+        self.error(&status)
     }
 
     /// Events, one after another. One whose object cannot be shown is left out: the conversion of one object

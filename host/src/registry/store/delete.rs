@@ -17,6 +17,8 @@ pub struct DeleteOptions {
     pub orphan_dependents: Option<bool>,
     pub propagation_policy: Option<PropagationPolicy>,
     pub preconditions: Preconditions,
+    /// Remove the object though it cannot be read, and only then.
+    pub ignore_store_read_error: bool,
 }
 
 /// What became of the object.
@@ -37,6 +39,9 @@ impl Store {
         name: &str,
         options: &DeleteOptions,
     ) -> Result<Deleted> {
+        if options.ignore_store_read_error {
+            return self.delete_unreadable(context, namespace, name).await;
+        }
         loop {
             let Some(cached) = self.current(context, namespace, name).await? else {
                 return Err(status::not_found(&self.definition.group_resource(), name));

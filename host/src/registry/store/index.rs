@@ -51,10 +51,15 @@ struct Metadata<'a> {
 }
 
 impl Indexer for ObjectIndexer {
-    fn attributes(&self, key: &str, bytes: &Bytes) -> Attributes {
-        let Ok(outline) = serde_json::from_slice::<Outline<'_>>(bytes) else {
-            tracing::error!(key, "a stored object is no JSON object with metadata");
-            return Attributes::default();
+    fn attributes(&self, _key: &str, bytes: &Bytes) -> Attributes {
+        let outline = match serde_json::from_slice::<Outline<'_>>(bytes) {
+            Ok(outline) => outline,
+            Err(why) => {
+                return Attributes {
+                    unreadable: Some(why.to_string().into()),
+                    ..Attributes::default()
+                };
+            }
         };
         let metadata = outline.metadata.get();
         // The slice lies within `bytes`: its place is a difference of addresses.
@@ -72,6 +77,7 @@ impl Indexer for ObjectIndexer {
                 .collect(),
             fields: self.selectable(bytes),
             metadata: range,
+            unreadable: None,
         }
     }
 }

@@ -45,6 +45,16 @@ impl Selection {
                 .matches(&object.namespace, &object.name, &object.attributes.fields)
     }
 
+    /// Whether it selects the object, or could if that could be read.
+    fn may_match(&self, object: &CachedObject) -> bool {
+        let is_meant = (self.namespace.is_empty() || self.namespace == *object.namespace)
+            && (self.name.is_empty() || self.name == *object.name);
+        match object.problem() {
+            Some(_) => is_meant,
+            None => self.matches(object),
+        }
+    }
+
     /// Whether it is all there is in its namespace.
     fn is_everything(&self) -> bool {
         self.name.is_empty() && self.labels.is_empty() && self.fields.is_empty()
@@ -117,7 +127,7 @@ impl Store {
             _ => {
                 let revision = parse_version(resource_version).map_err(status::unclassified)?;
                 self.wait_for(revision).await?;
-                self.cache.get(&self.key(namespace, name))
+                self.readable(self.cache.get(&self.key(namespace, name)))?
             }
         };
         found.ok_or_else(|| status::not_found(&self.definition.group_resource(), name))
@@ -138,7 +148,7 @@ impl Store {
         };
         if !options.continue_token.is_empty() {
             let (snapshot, start) = self.continued(context, options).await?;
-            return Ok(page(self, &snapshot, &start, limit, selection));
+            return page(self, &snapshot, &start, limit, selection);
         }
         let snapshot = match options.resource_version.as_str() {
             "" => {
@@ -165,7 +175,7 @@ impl Store {
                 }
             }
         };
-        Ok(page(self, &snapshot, "", limit, selection))
+        page(self, &snapshot, "", limit, selection)
     }
 
     /// Where a paged list goes on: what it reads, and the key of its next object.
@@ -261,7 +271,7 @@ fn page(
     start: &str,
     limit: usize,
     selection: &Selection,
-) -> List {
+) -> Result<List> {
     let mut list = List {
         revision: snapshot.revision,
         items: Vec::new(),
@@ -271,14 +281,22 @@ fn page(
     // One key at most: no walk through all the others.
     if let Some(key) = selection.only_key(store) {
         let found = snapshot.range(&key, &key).next();
-        let found =
-            found.filter(|it| *it.key == *key && *it.key >= *start && selection.matches(it));
-        list.items.extend(found.cloned());
-        return list;
+        let is_meant = |it: &&Arc<CachedObject>| {
+            *it.key == *key && *it.key >= *start && selection.may_match(it)
+        };
+        let found = found.filter(is_meant);
+        list.items.extend(store.readable(found.cloned())?);
+        return Ok(list);
     }
     let prefix = selection.prefix(store);
+    let mut unreadable = Vec::new();
     let mut objects = snapshot.range(&prefix, start);
     while let Some(object) = objects.next() {
+        if object.problem().is_some() {
+            let is_meant = selection.may_match(object);
+            unreadable.extend(is_meant.then(|| Arc::clone(object)));
+            continue;
+        }
         if !selection.matches(object) {
             continue;
         }
@@ -294,7 +312,10 @@ fn page(
         }
         break;
     }
-    list
+    match unreadable.is_empty() {
+        true => Ok(list),
+        false => Err(store.unreadable_status(&unreadable)),
+    }
 }
 
 /// A resourceVersion as Go parses it; the error has Go's words.

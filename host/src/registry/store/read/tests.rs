@@ -284,6 +284,10 @@ async fn seen(watch: &mut Watch) -> String {
             Ok(Step::InitialEnd(revision)) => {
                 let _ = write!(shown, "end of {revision}; ");
             }
+            Ok(Step::Unreadable(object)) => {
+                let _ = write!(shown, "{} is unreadable", object.name);
+                return shown;
+            }
             Err(end) => {
                 let _ = write!(shown, "{end:?}");
                 return shown;

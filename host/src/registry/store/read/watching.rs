@@ -12,7 +12,7 @@ use super::{ListOptions, ObjectAt, Selection, parse_version};
 use crate::api::RequestContext;
 use crate::api::status::{self, Status};
 use crate::registry::Store;
-use crate::storage::watch_cache::{CacheEvent, Expired, Snapshot, WatchEnd, Watcher};
+use crate::storage::watch_cache::{CacheEvent, CachedObject, Expired, Snapshot, WatchEnd, Watcher};
 use crate::storage::{Key, Revision};
 
 /// Objects of the state that are looked at in one step.
@@ -39,6 +39,8 @@ pub enum Step {
     Changes(Vec<Change>),
     /// All of the state at this revision has been returned.
     InitialEnd(Revision),
+    /// It comes to an object that cannot be read, and does not go on.
+    Unreadable(Arc<CachedObject>),
 }
 
 /// Why there is no watch.
@@ -124,9 +126,8 @@ impl Watch {
     /// Waits for what comes next. Cancel-safe.
     pub async fn next(&mut self) -> Result<Step, WatchEnd> {
         if let Some(initial) = &mut self.initial {
-            let changes = initial.changes(&self.selection);
-            if let Some(changes) = changes {
-                return Ok(Step::Changes(changes));
+            if let Some(step) = initial.step(&self.selection) {
+                return Ok(step);
             }
             let (revision, is_told) = (initial.snapshot.revision, initial.tells_end);
             self.initial = None;
@@ -137,6 +138,13 @@ impl Watch {
         }
         let events = self.watcher.next().await?;
         let selection = &self.selection;
+        let both = events
+            .iter()
+            .flat_map(|it| it.object.iter().chain(&it.previous));
+        let mut unreadable = both.filter(|it| it.problem().is_some() && selection.may_match(it));
+        if let Some(unreadable) = unreadable.next() {
+            return Ok(Step::Unreadable(Arc::clone(unreadable)));
+        }
         let changes = events.iter().filter_map(|it| change(it, selection));
         Ok(Step::Changes(changes.collect()))
     }
@@ -168,7 +176,7 @@ impl Initial {
     }
 
     /// The next part of the state; `None` when there is no more.
-    fn changes(&mut self, selection: &Selection) -> Option<Vec<Change>> {
+    fn step(&mut self, selection: &Selection) -> Option<Step> {
         let mut last = None;
         let mut changes = Vec::new();
         for object in self
@@ -177,6 +185,9 @@ impl Initial {
             .take(INITIAL_BATCH)
         {
             last = Some(&object.key);
+            if object.problem().is_some() && selection.may_match(object) {
+                return Some(Step::Unreadable(Arc::clone(object)));
+            }
             if selection.matches(object) {
                 changes.push(Change {
                     kind: ChangeKind::Added,
@@ -185,7 +196,7 @@ impl Initial {
             }
         }
         self.next = format!("{}\0", last?).into();
-        Some(changes)
+        Some(Step::Changes(changes))
     }
 }
 
