@@ -12,6 +12,8 @@ pub struct Config {
     pub plugins: PathBuf,
     pub data_dir: PathBuf,
     pub address: SocketAddr,
+    /// `None`: nothing is encrypted at rest.
+    pub encryption: Option<Encryption>,
     /// How long it serves on after it was asked to stop, not ready any more.
     pub shutdown_delay: Duration,
     pub identity: Identity,
@@ -37,6 +39,14 @@ pub struct EtcdConfig {
     pub user: Option<(String, PathBuf)>,
     /// `None`: whoever runs that etcd compacts it.
     pub compaction_interval: Option<Duration>,
+}
+
+/// Where the keys of encryption at rest come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encryption {
+    /// An EncryptionConfiguration.
+    pub file: PathBuf,
+    pub is_reloaded: bool,
 }
 
 /// Whom the server trusts, and who trusts it.
@@ -126,6 +136,7 @@ pub struct ServeFlags {
     pub plugins: PathBuf,
     pub data_dir: PathBuf,
     pub address: SocketAddr,
+    pub encryption: Option<Encryption>,
     pub tls_files: Option<(PathBuf, PathBuf)>,
     /// `None`: `ca.crt` beside the certificate.
     pub tls_ca_file: Option<PathBuf>,
@@ -135,8 +146,8 @@ pub struct ServeFlags {
     pub service: ServiceReference,
     /// `None`: `outrigger-serving-certificate` in the Service's namespace.
     pub serving_secret: Option<SecretReference>,
-    pub shutdown_delay: Duration,
     pub store: StoreConfig,
+    pub shutdown_delay: Duration,
 }
 
 impl Config {
@@ -145,6 +156,7 @@ impl Config {
             plugins,
             data_dir,
             address,
+            encryption,
             tls_files,
             tls_ca_file,
             kubeconfig,
@@ -152,8 +164,8 @@ impl Config {
             authorization_kubeconfig,
             service,
             serving_secret,
-            shutdown_delay,
             store,
+            shutdown_delay,
         } = flags;
         let certificate = match tls_files {
             Some((certificate, key)) => {
@@ -184,17 +196,24 @@ impl Config {
             plugins,
             data_dir,
             address,
+            encryption,
             shutdown_delay,
             identity: Identity::Cluster(Box::new(identity)),
             store,
         }
     }
 
-    pub fn dev(plugins: PathBuf, data_dir: PathBuf, address: SocketAddr) -> Self {
+    pub fn dev(
+        plugins: PathBuf,
+        data_dir: PathBuf,
+        address: SocketAddr,
+        encryption: Option<Encryption>,
+    ) -> Self {
         Self {
             plugins,
             data_dir,
             address,
+            encryption,
             shutdown_delay: Duration::ZERO,
             identity: Identity::Own,
             store: StoreConfig::Embedded,
@@ -241,14 +260,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_durations_as_go_writes_them() {
-        let read = |text: &str| text.parse::<GoDuration>().map(|it| it.0);
-        assert_eq!(read("1m30s"), Ok(Duration::from_secs(90)));
-        let refused = "time: missing unit in duration \"5\"; expected e.g. 5s or 1m30s";
-        assert_eq!(read("5"), Err(refused.to_owned()));
-    }
-
-    #[test]
     fn reads_intervals_as_go_writes_them() {
         let seconds = |text| parse_interval(text).map(|it| it.map(|it| it.as_secs()));
         assert_eq!(seconds("5m0s"), Ok(Some(300)));
@@ -257,6 +268,14 @@ mod tests {
         for text in ["", "5", "-5m", "10ms", "soon"] {
             assert!(parse_interval(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn reads_durations_as_go_writes_them() {
+        let read = |text: &str| text.parse::<GoDuration>().map(|it| it.0);
+        assert_eq!(read("1m30s"), Ok(Duration::from_secs(90)));
+        let refused = "time: missing unit in duration \"5\"; expected e.g. 5s or 1m30s";
+        assert_eq!(read("5"), Err(refused.to_owned()));
     }
 
     #[test]

@@ -3,13 +3,14 @@
 mod admin;
 mod assembly;
 mod checks;
+mod encryption;
 mod identity;
 mod lister;
 mod opening;
 mod store;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -25,14 +26,15 @@ use crate::endpoints::health::Health;
 use crate::endpoints::{Api, Served};
 use crate::flow_control::FlowControl;
 use crate::metrics::Metrics;
-use crate::plugin::{Engine, Loaded, Loader, LoaderConfig};
+use crate::plugin::{Engine, Loader, LoaderConfig};
 use crate::registry::Registry;
 use crate::serving;
 use crate::shutdown::Shutdown;
 use crate::storage::Storage;
-use crate::storage::late::LateStorage;
+use crate::storage::encrypted::EncryptedStorage;
 use assembly::Assembly;
-use checks::Checks;
+use checks::{Checks, EncryptionChecks};
+use encryption::EncryptionKeys;
 use identity::{Identity, Replicas};
 use opening::Opening;
 pub(crate) use store::etcd_options;
@@ -69,6 +71,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         data_dir,
         address,
         shutdown_delay,
+        encryption,
         identity,
         store,
     } = config;
@@ -83,13 +86,20 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         StoreConfig::Embedded => Replicas::One,
         StoreConfig::Etcd(_) => Replicas::Several,
     };
-    let (mut opening, storage) = Opening::start(store, &data_dir, shutdown_delay);
+    let mut tasks = JoinSet::new();
+    let keys = EncryptionKeys::open(encryption, &mut tasks).await?;
+    let encrypted = Arc::new(OnceLock::new());
+    let (of_keys, layer) = (keys.current(), Arc::clone(&encrypted));
+    let over = move |engine| {
+        let made = Arc::new(EncryptedStorage::new(engine, of_keys.clone()));
+        Arc::clone(layer.get_or_init(|| made)) as Arc<dyn Storage>
+    };
+    let (mut opening, storage) = Opening::start(store, &data_dir, shutdown_delay, Box::new(over));
     let mut opened = opening.begin().await?;
     let watched = storage.clone();
     let metrics = Metrics::default().with_store(move || watched.trouble().is_some());
     let metrics = Arc::new(metrics);
 
-    let mut tasks = JoinSet::new();
     let identity = Identity::establish(identity, replicas, &data_dir, address, &mut tasks).await?;
     let bound = serving::bind(address, Arc::clone(&identity.tls))?;
     let address = bound.address();
@@ -114,6 +124,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         Arc::clone(&served),
         loader.loaded(),
         problems_seen,
+        EncryptionChecks {
+            storage: encrypted,
+            keys: Arc::clone(&keys),
+        },
         &identity,
         phases.stopping.subscribe(),
     );
@@ -126,7 +140,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         metrics: Arc::clone(&metrics),
         problems,
     };
-    tasks.spawn(assemble(storage, parts, loader.loaded()));
+    let (loaded, keys) = (loader.loaded(), keys.current());
+    tasks.spawn(async move {
+        match storage.opened().await {
+            Ok(storage) => Assembly::new(storage, parts).follow(loaded, keys).await,
+            // The server stops, and says why.
+            Err(_) => std::future::pending().await,
+        }
+    });
     if let Some(administrator) = identity.administrator {
         let (health, data_dir) = (Arc::clone(&health), data_dir.clone());
         tasks.spawn(
@@ -190,19 +211,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     ended
-}
-
-/// Serves what is loaded once the store is open. Ends with the loader.
-async fn assemble(
-    storage: LateStorage,
-    parts: assembly::Parts,
-    loaded: watch::Receiver<Arc<Loaded>>,
-) {
-    match storage.opened().await {
-        Ok(storage) => Assembly::new(storage, parts).follow(loaded).await,
-        // The server stops, and says why.
-        Err(_) => std::future::pending().await,
-    }
 }
 
 /// How far the end of the server is.

@@ -4,11 +4,14 @@
 //! client comes from a [`watch_cache`] that an engine feeds through [`Sink`]; the engine itself is read only
 //! when it starts, by its own tools, and for the small key spaces without a cache (a plugin's own, control).
 //!
+//! [`encrypted`] is a layer over an engine that keeps records of chosen resources as ciphertext.
+//!
 //! Keys are `/`-separated: `objects/<group>/<resource>/[<namespace>/]<name>`, `kv/<plugin>/<key>`,
 //! `control/<what>/…`. No segment is empty.
 
 pub mod continue_token;
 pub mod copy;
+pub mod encrypted;
 pub mod etcd;
 pub mod late;
 pub mod memory;
@@ -147,6 +150,9 @@ pub enum StorageError {
 
 /// Takes what an engine commits; a watch cache, mostly.
 ///
+/// It keeps the bytes of records for as long as they are current, so an engine hands over such as hold no larger
+/// buffer.
+///
 /// Calls come one at a time, in the order of revisions, on a thread of the engine: they must not block.
 pub trait Sink: Send + Sync {
     /// Everything under the prefix at `revision`, and the changes that led there from `oldest` on, oldest first.
@@ -196,6 +202,13 @@ pub trait Storage: Send + Sync {
         start: &str,
         limit: usize,
     ) -> Result<Vec<Item>, StorageError>;
+
+    /// Whether the record under `key` is to be written again though nothing changes: it is not kept as one written
+    /// today would be, e.g. encrypted with an older key. Reads past the caches.
+    async fn is_stale(&self, key: &str) -> Result<bool, StorageError> {
+        let _ = key;
+        Ok(false)
+    }
 
     /// The store's revision, without asking anybody.
     fn current_revision(&self) -> Revision;

@@ -13,7 +13,7 @@ use rustix::process::{Resource, Rlimit, prlimit};
 use crate::api::{GREETINGS, greeting, kubeconfig_at, names, resource_version};
 
 /// Runs a command of the program to its end; its answer, or what it says of its failure.
-fn run(arguments: &[&str], folder: &Path) -> Result<Result<String, String>> {
+pub(crate) fn run(arguments: &[&str], folder: &Path) -> Result<Result<String, String>> {
     let mut command = Command::new(outrigger()?);
     let done = command.args(arguments).current_dir(folder).output()?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -6,6 +6,7 @@ mod arrows;
 mod backups;
 mod bad_input;
 mod durability;
+mod encryption;
 mod errors;
 mod hand_over;
 mod linearizability;

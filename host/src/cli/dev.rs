@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::serve::LogArgs;
+use super::serve::{EncryptionArgs, LogArgs};
 use crate::config::Config;
 
 /// Serve plugins on this machine, without a cluster: with a CA, certificates and a kubeconfig of its own.
@@ -28,6 +28,8 @@ pub struct Args {
     #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
     bind_address: IpAddr,
     #[command(flatten)]
+    encryption: EncryptionArgs,
+    #[command(flatten)]
     log: LogArgs,
 }
 
@@ -38,6 +40,7 @@ impl Args {
             data_dir,
             secure_port,
             bind_address,
+            encryption,
             log,
         } = self;
         log.start()?;
@@ -45,6 +48,7 @@ impl Args {
             plugins,
             data_dir,
             (bind_address, secure_port).into(),
+            encryption.into_config(),
         ))
     }
 }

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::config::{
-    Config, EtcdConfig, GoDuration, SecretReference, ServeFlags, ServiceReference, StoreConfig,
-    parse_interval,
+    Config, Encryption, EtcdConfig, GoDuration, SecretReference, ServeFlags, ServiceReference,
+    StoreConfig, parse_interval,
 };
 use crate::telemetry::LogFormat;
 
@@ -73,7 +73,29 @@ pub struct Args {
     #[arg(long, value_name = "INTERVAL", default_value = "0")]
     etcd_compaction_interval: Interval,
     #[command(flatten)]
+    encryption: EncryptionArgs,
+    #[command(flatten)]
     log: LogArgs,
+}
+
+/// As kube-apiserver's.
+#[derive(Debug, clap::Args)]
+pub struct EncryptionArgs {
+    /// EncryptionConfiguration (apiserver.config.k8s.io/v1): which resources are encrypted at rest, and by which keys.
+    #[arg(long, value_name = "FILE")]
+    encryption_provider_config: Option<PathBuf>,
+    /// Read the encryption configuration again when it changes.
+    #[arg(long, requires = "encryption_provider_config")]
+    encryption_provider_config_automatic_reload: bool,
+}
+
+impl EncryptionArgs {
+    pub(super) fn into_config(self) -> Option<Encryption> {
+        Some(Encryption {
+            file: self.encryption_provider_config?,
+            is_reloaded: self.encryption_provider_config_automatic_reload,
+        })
+    }
 }
 
 /// Where an etcd is, and as whom it is used.
@@ -174,8 +196,9 @@ impl Args {
             authorization_kubeconfig,
             service,
             serving_secret,
-            shutdown_delay_duration,
             etcd,
+            encryption,
+            shutdown_delay_duration,
             etcd_compaction_interval,
             log,
         } = self;
@@ -184,6 +207,7 @@ impl Args {
             plugins,
             data_dir,
             address: (bind_address, secure_port).into(),
+            encryption: encryption.into_config(),
             tls_files: tls_cert_file.zip(tls_private_key_file),
             tls_ca_file,
             kubeconfig,

@@ -17,6 +17,7 @@ use crate::plugin::{Loaded, Plugin, PluginResource, Problem, digest_of};
 use crate::registry::definition::{BackendDefinition, ResourceDefinition};
 use crate::registry::store::ObjectIndexer;
 use crate::registry::{Registry, Store};
+use crate::storage::encrypted::Encryption;
 use crate::storage::mirror::{Changes, Mirror, MirrorOptions};
 use crate::storage::watch_cache::WatchCache;
 use crate::storage::{Expected, Item, Key, Record, Revision, Sink, Storage, StorageError, Write};
@@ -81,9 +82,13 @@ impl Assembly {
         }
     }
 
-    /// Serves what is loaded, each time that changes, or who else serves a group-version of it does. Ends with
-    /// the loader.
-    pub(super) async fn follow(mut self, mut loaded: watch::Receiver<Arc<Loaded>>) {
+    /// Serves what is loaded, each time that changes, or who else serves a group-version of it does, or by which keys
+    /// it is read. Ends with the loader.
+    pub(super) async fn follow(
+        mut self,
+        mut loaded: watch::Receiver<Arc<Loaded>>,
+        mut encryption: watch::Receiver<Arc<Encryption>>,
+    ) {
         loop {
             let now = Arc::clone(&loaded.borrow_and_update());
             let foreign = self.foreign(&now);
@@ -94,6 +99,11 @@ impl Assembly {
                         Ok(()) => break,
                         Err(_) => return,
                     },
+                    Ok(()) = encryption.changed() => {
+                        if self.forget_unreadable() {
+                            break;
+                        }
+                    }
                     () = tokio::time::sleep(FOREIGN_POLL) => {
                         if !is_served || self.foreign(&now) != foreign {
                             break;
@@ -102,6 +112,19 @@ impl Assembly {
                 }
             }
         }
+    }
+
+    /// Other keys may read what those of before did not: such a cache is loaded again. Says whether there is one.
+    fn forget_unreadable(&mut self) -> bool {
+        let before = self.kept.len();
+        self.kept.retain(|_, kept| {
+            let is_readable = !kept.cache.has_unreadable();
+            if !is_readable {
+                kept.cache.close();
+            }
+            is_readable
+        });
+        self.kept.len() < before
     }
 
     /// Why group-versions of what is loaded cannot be served here.

@@ -1,10 +1,11 @@
 //! What `/livez` and `/readyz` look at.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use super::encryption::EncryptionKeys;
 use super::identity::Identity;
 use crate::cluster::ClusterStatus;
 use crate::endpoints::Served;
@@ -12,6 +13,7 @@ use crate::endpoints::health::Check;
 use crate::plugin::{Loaded, Problem};
 use crate::serving::Tls;
 use crate::storage::Storage;
+use crate::storage::encrypted::EncryptedStorage;
 
 pub(super) struct Checks {
     storage: Arc<dyn Storage>,
@@ -19,9 +21,25 @@ pub(super) struct Checks {
     loaded: watch::Receiver<Arc<Loaded>>,
     /// What could not be served of what was loaded.
     problems: watch::Receiver<Vec<Problem>>,
+    encryption: EncryptionChecks,
     cluster: Option<ClusterStatus>,
     tls: Arc<Tls>,
     stopping: watch::Receiver<bool>,
+}
+
+/// What encryption at rest is looked at by.
+pub(super) struct EncryptionChecks {
+    /// Set when the store is open.
+    pub(super) storage: Arc<OnceLock<Arc<EncryptedStorage>>>,
+    pub(super) keys: Arc<EncryptionKeys>,
+}
+
+impl EncryptionChecks {
+    fn trouble(&self) -> Option<String> {
+        let unreadable = self.storage.get().and_then(|it| it.unreadable());
+        let both: Vec<String> = self.keys.trouble().into_iter().chain(unreadable).collect();
+        (!both.is_empty()).then(|| both.join("; "))
+    }
 }
 
 impl Checks {
@@ -30,6 +48,7 @@ impl Checks {
         served: Arc<ArcSwap<Served>>,
         loaded: watch::Receiver<Arc<Loaded>>,
         problems: watch::Receiver<Vec<Problem>>,
+        encryption: EncryptionChecks,
         identity: &Identity,
         stopping: watch::Receiver<bool>,
     ) -> Self {
@@ -40,6 +59,7 @@ impl Checks {
             served,
             loaded,
             problems,
+            encryption,
             cluster,
             tls,
             stopping,
@@ -74,6 +94,7 @@ impl Checks {
             // Reads, watches and discovery go on: a server that is not ready takes them from everybody, and one that
             // is restarted has the same disk.
             notice("storage-writes".into(), trouble.filter(|_| !is_dead)),
+            notice("encryption".into(), self.encryption.trouble()),
             required(
                 "plugins-loaded",
                 (!self.served.load().is_complete).then_some(loading),

@@ -1,6 +1,7 @@
 //! Opens the store while the rest of the server starts: another process may still use its folder.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -9,12 +10,17 @@ use tokio::task::{JoinError, JoinHandle};
 
 use super::store::OpenStore;
 use crate::config::StoreConfig;
+use crate::storage::Storage;
 use crate::storage::late::{self, LateStorage};
+
+/// Makes what the rest of the server uses of an engine.
+pub(super) type Over = Box<dyn Fn(Arc<dyn Storage>) -> Arc<dyn Storage> + Send + Sync>;
 
 /// Ends with the store. For a folder a thread waits, at most as long as the process before drains.
 pub(super) struct Opening {
     task: JoinHandle<anyhow::Result<OpenStore>>,
     tells: late::Opening,
+    over: Over,
     waits_for: watch::Receiver<Option<String>>,
     started: Instant,
 }
@@ -25,6 +31,7 @@ impl Opening {
         store: StoreConfig,
         data_dir: &Path,
         drain: Duration,
+        over: Over,
     ) -> (Self, LateStorage) {
         let (tells, storage) = late::late();
         let (tell, waits_for) = watch::channel(None);
@@ -42,6 +49,7 @@ impl Opening {
         let opening = Self {
             task,
             tells,
+            over,
             waits_for,
             started: Instant::now(),
         };
@@ -82,7 +90,7 @@ impl Opening {
         opened: Result<anyhow::Result<OpenStore>, JoinError>,
     ) -> anyhow::Result<OpenStore> {
         let store = opened.context("the store")??;
-        self.tells.opened(store.storage());
+        self.tells.opened((self.over)(store.storage()));
         Ok(store)
     }
 }

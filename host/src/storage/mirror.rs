@@ -206,6 +206,10 @@ impl Storage for Mirror {
         self.recorder.journal.list(prefix, start, limit).await
     }
 
+    async fn is_stale(&self, key: &str) -> Result<bool, StorageError> {
+        self.recorder.journal.is_stale(key).await
+    }
+
     fn current_revision(&self) -> Revision {
         self.recorder.journal.current_revision()
     }

@@ -315,7 +315,11 @@ impl Store {
             });
         }
         if object_meta::is_unchanged(&new, old) {
-            return Ok(Attempt::updated(Written::Stored(Arc::clone(cached))));
+            if context.dry_run || !self.is_stale(cached).await? {
+                return Ok(Attempt::updated(Written::Stored(Arc::clone(cached))));
+            }
+            // Written again as it is, e.g. encrypted with the key of today.
+            new = old.clone();
         }
         if context.dry_run {
             return Ok(Attempt::updated(Written::Unstored(new)));
@@ -329,6 +333,11 @@ impl Store {
         self.attempt(committed, &cached.name, is_conditional, |revision| {
             self.committed(&cached.key, new, revision)
         })
+    }
+
+    async fn is_stale(&self, cached: &CachedObject) -> Result<bool> {
+        let is_stale = self.storage.is_stale(&cached.key).await;
+        is_stale.map_err(|error| self.storage_status(error, &cached.name))
     }
 
     fn attempt<T>(

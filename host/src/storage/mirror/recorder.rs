@@ -188,7 +188,13 @@ impl Recorder {
     ) -> Result<Revision, StorageError> {
         let key = &write.key;
         let _turn = self.turn(context, key).await?;
-        let row = self.row(key).await?;
+        let row = match self.row(key).await {
+            // The backend has the object still: what is forgotten here is made again of what it says.
+            Err(StorageError::Unreadable { .. }) if write.record.is_none() => {
+                return self.journal.commit(context, row::forgotten(write)).await;
+            }
+            row => row?,
+        };
         row.check(key, write.expected)?;
         let Some(record) = &write.record else {
             return self.delete(context, key, write.expected, &row).await;
@@ -199,7 +205,10 @@ impl Recorder {
         if let Some(old) = row.object()
             && row::is_host_owned_change(old, &new)
         {
-            return self.journal.commit(context, vec![write]).await;
+            // The side record changes nothing, unless it is kept in an older form than the journal writes now.
+            let side = row.side_again(key);
+            let writes = std::iter::once(write).chain(side).collect();
+            return self.journal.commit(context, writes).await;
         }
         let target = self.options.target(key);
         let sent = row::for_backend(&new);

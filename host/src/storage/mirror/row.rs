@@ -38,6 +38,16 @@ struct Side {
     uid: String,
 }
 
+impl Side {
+    fn record(&self) -> Record {
+        let json = serde_json::to_vec(self).expect("texts are always JSON");
+        Record {
+            bytes: json.into(),
+            version_at: 0,
+        }
+    }
+}
+
 /// An answer of the backend.
 #[derive(Debug, Clone)]
 pub(super) struct Seen {
@@ -177,6 +187,16 @@ impl Row {
         with_host_metadata(key, seen, &host, options)
     }
 
+    /// The side record as it is.
+    pub(super) fn side_again(&self, key: &Key) -> Option<Write> {
+        let (revision, side) = self.side.as_ref()?;
+        Some(Write {
+            key: side_key(key),
+            expected: Expected::At(*revision),
+            record: Some(side.as_ref()?.record()),
+        })
+    }
+
     pub(super) fn check(&self, key: &Key, expected: Expected) -> Result<(), StorageError> {
         match (expected, &self.item) {
             (Expected::Anything, _) | (Expected::Absent, None) => Ok(()),
@@ -209,12 +229,7 @@ impl Row {
                     bytes: encoded.bytes,
                     version_at: encoded.version_at,
                 };
-                let side = serde_json::to_vec(&seen.side).expect("texts are always JSON");
-                let side = Record {
-                    bytes: side.into(),
-                    version_at: 0,
-                };
-                (Some(record), Some(side))
+                (Some(record), Some(seen.side.record()))
             }
         };
         Ok(vec![
@@ -236,6 +251,16 @@ impl Row {
 pub(super) fn side_key(key: &str) -> Key {
     let below = key.strip_prefix("objects/").unwrap_or(key);
     format!("mirror/{below}").into()
+}
+
+/// Removes both records of a row that cannot be read.
+pub(super) fn forgotten(write: Write) -> Vec<Write> {
+    let side = Write {
+        key: side_key(&write.key),
+        expected: Expected::Anything,
+        record: None,
+    };
+    vec![write, side]
 }
 
 /// What the backend has, with the metadata of `host` that the host owns.

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use self::shelf::Shelf;
 use super::*;
 use crate::storage::conformance::{PREFIX, attached, context, delete, key};
+use crate::storage::encrypted::{EncryptedStorage, Encryption};
 use crate::storage::memory::MemoryStorage;
 use crate::storage::watch_cache::{WatchCache, Watcher};
 use crate::storage::{Expected, Record, Revision};
@@ -53,8 +54,11 @@ impl Setup {
     }
 
     async fn with(shelf: Shelf, changes: Changes) -> Self {
+        Self::over(Arc::new(MemoryStorage::new()), shelf, changes).await
+    }
+
+    async fn over(journal: Arc<dyn Storage>, shelf: Shelf, changes: Changes) -> Self {
         let shelf = Arc::new(shelf);
-        let journal = Arc::new(MemoryStorage::new()) as Arc<dyn Storage>;
         let options = MirrorOptions {
             prefix: PREFIX.into(),
             is_namespaced: true,
@@ -492,4 +496,46 @@ async fn the_pump_ends_with_the_mirror() {
     let Setup { shelf, mirror, .. } = setup;
     drop(mirror);
     until(|| Arc::strong_count(&shelf) == 1).await;
+}
+
+/// With a key of each of these names.
+fn keys(names: &[&str]) -> Arc<Encryption> {
+    let key = |name: &&str| json!({"name": name, "secret": "MDEyMzQ1Njc4OWFiY2RlZg=="});
+    let keys: Vec<_> = names.iter().map(key).collect();
+    let document = json!({
+        "apiVersion": "apiserver.config.k8s.io/v1", "kind": "EncryptionConfiguration",
+        "resources": [{"resources": ["anchors.g"], "providers": [{"aesgcm": {"keys": keys}}]}],
+    });
+    Arc::new(Encryption::parse(document.to_string().as_bytes()).unwrap())
+}
+
+#[tokio::test]
+async fn both_records_of_a_row_are_encrypted_and_one_that_cannot_be_read_can_be_forgotten() {
+    let engine = Arc::new(MemoryStorage::new());
+    let encryption = tokio::sync::watch::Sender::new(keys(&["one"]));
+    let journal = EncryptedStorage::new(engine.clone(), encryption.subscribe());
+    let it = Setup::over(Arc::new(journal), Shelf::default(), Changes::Unwatched).await;
+    let check_kept = async |under: &str| {
+        for key in [key("a/x"), row::side_key(&key("a/x"))] {
+            let kept = engine.get(&key).await.unwrap().unwrap().record.bytes;
+            let prefix = format!("k8s:enc:aesgcm:v1:{under}:");
+            assert!(kept.starts_with(prefix.as_bytes()), "{key} under {under}");
+        }
+    };
+    it.shelf.put("a/x", "red");
+    it.refresh(Some("x")).await.unwrap();
+    check_kept("one").await;
+
+    encryption.send_replace(keys(&["two", "one"]));
+    assert!(it.mirror.is_stale(&key("a/x")).await.unwrap());
+    it.commit(it.edit("a/x", |_| {})).await.unwrap();
+    check_kept("two").await;
+
+    encryption.send_replace(keys(&["three"]));
+    let refused = it.refresh(Some("x")).await;
+    assert!(matches!(refused, Err(StorageError::Unreadable { .. })));
+    it.commit(delete("a/x", Expected::Anything)).await.unwrap();
+    it.refresh(Some("x")).await.unwrap();
+    check_kept("three").await;
+    assert!(it.show().contains("red"), "{}", it.show());
 }

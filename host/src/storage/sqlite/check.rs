@@ -7,6 +7,7 @@ use rusqlite::{Connection, Row};
 use super::{OpenError, folder, rows, schema};
 use crate::api::Object;
 use crate::storage::Revision;
+use crate::storage::encrypted::ENCRYPTED;
 
 /// A file that is broken all over is not worth more lines.
 const PROBLEMS_MAX: usize = 100;
@@ -171,7 +172,8 @@ fn check_row(row: &Row<'_>, report: &mut Report) -> Result<(), String> {
     if usize::try_from(version_at).is_ok_and(|it| it > bytes.len()) {
         return Err(format!("{of}: its resourceVersion would go behind its end"));
     }
-    if key.starts_with("objects/") && Object::from_slice(&bytes).is_none() {
+    let is_encrypted = bytes.starts_with(ENCRYPTED);
+    if key.starts_with("objects/") && !is_encrypted && Object::from_slice(&bytes).is_none() {
         return Err(format!("{of} is no JSON object"));
     }
     Ok(())
