@@ -95,6 +95,7 @@ pub(super) fn history(
     limit: usize,
     items: &[Item],
 ) -> rusqlite::Result<(Vec<Event>, Revision)> {
+    let oldest = oldest.max(before_latest(limit, oldest, items));
     let mut query = connection.prepare_cached(
         "SELECT key, superseded, revision, version_at, bytes, checksum FROM record
          WHERE superseded > ?1 AND key >= ?2 AND key < ?3",
@@ -139,6 +140,19 @@ pub(super) fn history(
     let complete_after = events[..skipped].last().map_or(oldest, |it| it.revision);
     events.drain(..skipped);
     Ok((events, complete_after))
+}
+
+/// The revision before the latest `limit` of the current records: the latest events are among what comes after it. A store that
+/// was filled in one go would else make an event of each record, and forget nearly all of them again.
+fn before_latest(limit: usize, oldest: Revision, items: &[Item]) -> Revision {
+    let written = items.iter().map(|it| it.revision);
+    let mut written: Vec<Revision> = written.filter(|it| *it > oldest).collect();
+    if limit == 0 || written.len() <= limit {
+        return oldest;
+    }
+    let at = written.len() - limit;
+    let (earlier, _, _) = written.select_nth_unstable(at);
+    earlier.iter().max().copied().unwrap_or(oldest)
 }
 
 pub(super) fn write(connection: &Connection, events: &[Event]) -> rusqlite::Result<()> {

@@ -257,6 +257,34 @@ async fn history_is_compacted_and_stays_so_over_a_restart() {
     assert_eq!(watcher.next().await.unwrap().len(), 1);
 }
 
+/// A new store has as many changes as objects: they are not made into events to be forgotten.
+#[tokio::test]
+async fn the_latest_changes_of_a_store_that_was_just_filled_are_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        history_max_rows: 10,
+        ..quick()
+    };
+    let storage = SqliteStorage::open(folder.path(), options).unwrap();
+    let mut revisions = Vec::new();
+    for number in 0..30 {
+        let write = create(&format!("a/n{number:02}"), "1");
+        revisions.push(commit(&storage, write).await.unwrap());
+    }
+    let write = put("a/n00", "2", Expected::Anything);
+    revisions.push(commit(&storage, write).await.unwrap());
+    let write = delete("a/n01", Expected::Anything);
+    revisions.push(commit(&storage, write).await.unwrap());
+    let cache = attached(&(Arc::new(storage) as Arc<dyn Storage>)).await;
+    let oldest = revisions[21];
+    let mut watcher = cache.watch_after(oldest).unwrap();
+    let events = watcher.next().await.unwrap();
+    let seen: Vec<_> = events.iter().map(|it| it.revision).collect();
+    assert_eq!(seen, revisions[22..]);
+    let refused = cache.watch_after(revisions[20]).unwrap_err();
+    assert_eq!(refused, Expired { oldest });
+}
+
 #[test]
 fn refuses_a_second_process_by_name() {
     let folder = tempfile::tempdir().unwrap();
