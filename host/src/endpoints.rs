@@ -96,12 +96,15 @@ impl Handler for Api {
         let is_head = parts.method == Method::HEAD;
         let accepted_headers = parts.headers.clone();
         let uri = parts.uri.clone();
-        let info = parsed.as_ref().cloned().unwrap_or_default();
+        let (info, unreadable) = match parsed {
+            Ok(info) => (info, None),
+            Err(unreadable) => (RequestInfo::default(), Some(unreadable)),
+        };
         let _in_flight = self.metrics.begin_request(&info);
         let routed = async {
-            match parsed {
-                Ok(_) => self.route(&info, &audit_id, parts, body, &connection).await,
-                Err(unreadable) => Ok(routing::unreadable(unreadable, &uri)),
+            match unreadable {
+                None => self.route(&info, &audit_id, parts, body, &connection).await,
+                Some(unreadable) => Ok(routing::unreadable(unreadable, &uri)),
             }
         };
         let mut response = match AssertUnwindSafe(routed).catch_unwind().await {

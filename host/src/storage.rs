@@ -64,9 +64,14 @@ impl Record {
 
     /// Why it cannot be read, where it cannot.
     pub fn problem(&self) -> Option<&str> {
-        let text = (self.version_at == UNREADABLE).then(|| std::str::from_utf8(&self.bytes));
-        text.map(|it| it.unwrap_or_default())
+        unread(&self.bytes, self.version_at)
     }
+}
+
+/// Why a record with these cannot be read, where it cannot.
+fn unread(bytes: &[u8], version_at: u32) -> Option<&str> {
+    let text = (version_at == UNREADABLE).then(|| std::str::from_utf8(bytes));
+    text.map(|it| it.unwrap_or_default())
 }
 
 /// A record and the revision that wrote it.

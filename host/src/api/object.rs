@@ -146,10 +146,9 @@ impl Object {
             .filter(|(key, _)| !matches!(key.as_str(), "apiVersion" | "kind" | "metadata"));
         write_fields(&mut out, rest, false);
         out.push(b'}');
-        Encoded {
-            bytes: out.into(),
-            version_at,
-        }
+        // Caches keep it for long: it must hold no room that it does not need.
+        let bytes = out.into_boxed_slice().into();
+        Encoded { bytes, version_at }
     }
 }
 
@@ -184,7 +183,7 @@ fn write_fields<'a>(
 }
 
 /// Length of `"metadata":{`, which stands right before `version_at`.
-const METADATA_OPENS: usize = "\"metadata\":{".len();
+pub const METADATA_OPENS: usize = "\"metadata\":{".len();
 
 impl Encoded {
     /// The object's bytes with `revision` as its resourceVersion.
@@ -200,11 +199,58 @@ impl Encoded {
 
 /// Inserts `"resourceVersion":"N",` at `at`. An object's metadata has at least its name, so the comma is right.
 pub fn splice(bytes: &[u8], at: usize, revision: u64) -> Bytes {
-    let mut out = Vec::with_capacity(bytes.len() + 42);
+    let version = version_field(revision);
+    let mut out = Vec::with_capacity(bytes.len() + version.len());
     out.extend_from_slice(&bytes[..at]);
-    out.extend_from_slice(format!("\"resourceVersion\":\"{revision}\",").as_bytes());
+    out.extend_from_slice(&version);
     out.extend_from_slice(&bytes[at..]);
     out.into()
+}
+
+/// `"resourceVersion":"N",` without an allocation: it is written once for each object of a list.
+pub struct VersionField {
+    text: [u8; VersionField::LONGEST],
+    length: usize,
+}
+
+impl VersionField {
+    const OPEN: &[u8] = b"\"resourceVersion\":\"";
+    const CLOSE: &[u8] = b"\",";
+    const LONGEST: usize = Self::OPEN.len() + MAX_DIGITS + Self::CLOSE.len();
+}
+
+/// Of a `u64`.
+const MAX_DIGITS: usize = 20;
+
+pub fn version_field(revision: u64) -> VersionField {
+    let mut digits = [0; MAX_DIGITS];
+    let mut first = MAX_DIGITS;
+    let mut left = revision;
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (left % 10) as u8;
+        left /= 10;
+        if left == 0 {
+            break;
+        }
+    }
+    let mut field = VersionField {
+        text: [0; VersionField::LONGEST],
+        length: 0,
+    };
+    for part in [VersionField::OPEN, &digits[first..], VersionField::CLOSE] {
+        field.text[field.length..field.length + part.len()].copy_from_slice(part);
+        field.length += part.len();
+    }
+    field
+}
+
+impl std::ops::Deref for VersionField {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.text[..self.length]
+    }
 }
 
 #[cfg(test)]
@@ -223,5 +269,13 @@ mod tests {
             r#"{"apiVersion":"g/v","kind":"K","metadata":{"resourceVersion":"12","name":"x"},"spec":{"a":1}}"#
         );
         assert!(encoded.bytes[encoded.body_at()..].starts_with(b"\"metadata\":{\"name\""));
+    }
+
+    #[test]
+    fn writes_versions_of_every_length() {
+        for revision in [0, 7, 10, 1_000_000_007, u64::MAX] {
+            let expected = format!("\"resourceVersion\":\"{revision}\",");
+            assert_eq!(&*version_field(revision), expected.as_bytes());
+        }
     }
 }

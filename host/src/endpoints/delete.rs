@@ -44,7 +44,7 @@ pub async fn delete(
     match deleted {
         Deleted::Marked(written) => write::answer(request, &accepted, 200, written).await,
         Deleted::Gone(last) => {
-            let uid = crate::api::Object::from_slice(&last.bytes)
+            let uid = crate::api::Object::from_slice(&last.bytes())
                 .map(|it| it.uid().to_owned())
                 .unwrap_or_default();
             let status = Status::deleted(&request.store.definition().group_resource(), &name, &uid);
@@ -91,11 +91,11 @@ pub async fn delete_collection(
     check_collection(&options)?;
     let listed = crate::endpoints::list::selected(request, namespaces).await?;
     let (store, context) = (Arc::clone(&request.store), request.context.clone());
-    let items = listed.items.clone();
+    let items = listed.items();
     let task = tokio::spawn(async move {
         for item in &items {
             match store
-                .delete(&context, &item.namespace, &item.name, &options)
+                .delete(&context, item.namespace(), item.name(), &options)
                 .await
             {
                 Err(status) if status.code != 404 => return Err(status),

@@ -6,6 +6,7 @@
 
 mod body;
 mod list;
+mod listing;
 mod scale;
 mod table;
 
@@ -23,6 +24,7 @@ use crate::registry::definition::ObjectModel;
 use crate::registry::store::read::ObjectAt;
 use crate::serving::Body;
 use crate::storage::watch_cache::CachedObject;
+use body::{Pieces, Source};
 pub(super) use body::{names_gzip, takes_gzip};
 
 pub use list::list;
@@ -41,6 +43,13 @@ pub async fn object(
     object: &Arc<CachedObject>,
 ) -> Result<http::Response<Body>> {
     let at = ObjectAt::from(object);
+    if accepted.transform == Transform::Full {
+        let shown = request.store.shown_in(&request.info.version);
+        if shown.is_stored(object) {
+            let pieces = object.shared(object.whole(), object.revision);
+            return Ok(finish(request, accepted, code, Pieces::new(pieces.into())));
+        }
+    }
     let answer = match accepted.transform {
         Transform::Full => {
             let (store, context) = (&request.store, &request.context);
@@ -62,7 +71,7 @@ pub async fn object(
         },
     };
     match answer {
-        Ok(bytes) => Ok(finish(request, accepted, code, vec![bytes])),
+        Ok(bytes) => Ok(finish(request, accepted, code, Pieces::new(vec![bytes]))),
         Err(error) if is_read(request) => Err(error),
         Err(error) => {
             let what = "the object was written";
@@ -85,7 +94,7 @@ pub async fn value(
     let is_done =
         matches!(request.info.verb.as_str(), "update" | "patch") && !request.context.dry_run;
     match value_bytes(request, accepted, object).await {
-        Ok(bytes) => Ok(finish(request, accepted, code, vec![bytes])),
+        Ok(bytes) => Ok(finish(request, accepted, code, Pieces::new(vec![bytes]))),
         Err(error) if is_done => {
             let what = "the object was written";
             Ok(done_but_not_shown(request, code, what, &error))
@@ -174,7 +183,7 @@ pub(super) fn partial_json(version: MetaVersion, metadata: &[u8]) -> Bytes {
     out.into()
 }
 
-fn partial_head(version: MetaVersion) -> &'static str {
+pub(super) fn partial_head(version: MetaVersion) -> &'static str {
     match version {
         MetaVersion::V1 => {
             r#"{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":"#
@@ -228,29 +237,40 @@ pub(super) fn done_but_not_shown(
     status(&request.headers, request.query("pretty"), &done)
 }
 
-/// The answer made of `pieces`: JSON, or protobuf where that was agreed on.
+/// The answer whose bytes are `source`: JSON, or protobuf where that was agreed on.
 fn finish(
     request: &ResourceRequest,
     accepted: &Accepted,
     code: u16,
-    mut pieces: Vec<Bytes>,
+    mut source: impl Source,
 ) -> http::Response<Body> {
     let code = StatusCode::from_u16(code).unwrap_or(StatusCode::OK);
     let content_type = accepted.media.as_str();
     match accepted.media {
-        MediaType::Json if !accepted.pretty => pieces.push(Bytes::from_static(LINE_END)),
-        MediaType::Json | MediaType::Yaml => pieces = vec![in_text(accepted, &pieces.concat())],
+        MediaType::Json if !accepted.pretty => source.append(LINE_END),
+        MediaType::Json | MediaType::Yaml => {
+            let text = in_text(accepted, &body::joined(source));
+            return sent(request, code, content_type, Pieces::new(vec![text]));
+        }
         MediaType::Protobuf => {}
     }
-    let length: usize = pieces.iter().map(Bytes::len).sum();
-    if length > body::GZIP_THRESHOLD && body::names_gzip(&request.headers) {
-        let mut response = answer(code, content_type, body::compressed(pieces));
+    sent(request, code, content_type, source)
+}
+
+fn sent(
+    request: &ResourceRequest,
+    code: StatusCode,
+    content_type: &'static str,
+    source: impl Source,
+) -> http::Response<Body> {
+    if source.left() > body::GZIP_THRESHOLD && body::names_gzip(&request.headers) {
+        let mut response = answer(code, content_type, body::compressed(source));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
         return response;
     }
-    answer(code, content_type, body::pieces(pieces))
+    answer(code, content_type, body::plain(source))
 }
 
 /// JSON as it is asked for: on a line of its own, indented, or as YAML.

@@ -9,6 +9,7 @@ mod encoder;
 mod websocket;
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use futures_util::stream;
 use http::{HeaderValue, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use self::encoder::{Encoder, Framing};
 use super::negotiation::{self, MediaType};
@@ -78,6 +79,7 @@ pub async fn watch(
         encoder,
         pending: VecDeque::new(),
         deadline,
+        timer: Box::pin(tokio::time::sleep_until(deadline)),
         next_bookmark: options
             .allow_watch_bookmarks
             .then(|| bookmark_after(Instant::now(), deadline)),
@@ -139,6 +141,8 @@ struct Stream {
     /// Happened, but not in a frame yet.
     pending: VecDeque<Change>,
     deadline: Instant,
+    /// For the bookmark or the end, whichever is next: to make one costs more than to send an event.
+    timer: Pin<Box<Sleep>>,
     /// `None` where the client wants no bookmarks.
     next_bookmark: Option<Instant>,
     draining: tokio::sync::watch::Receiver<bool>,
@@ -217,13 +221,20 @@ impl Stream {
         let Some(watch) = &mut self.watch else {
             return Action::End;
         };
-        let bookmark = self.next_bookmark.unwrap_or(self.deadline);
+        let wake = self
+            .next_bookmark
+            .map_or(self.deadline, |it| it.min(self.deadline));
+        if self.timer.deadline() != wake {
+            self.timer.as_mut().reset(wake);
+        }
         tokio::select! {
             biased;
             // The sender is the server's: it is gone only when the server is.
             _ = self.draining.wait_for(|it| *it) => Action::End,
-            () = tokio::time::sleep_until(self.deadline) => Action::End,
-            () = tokio::time::sleep_until(bookmark) => Action::Bookmark,
+            () = &mut self.timer => match wake < self.deadline {
+                true => Action::Bookmark,
+                false => Action::End,
+            },
             step = watch.next() => match step {
                 Ok(step) => Action::Step(step),
                 Err(WatchEnd::Closed) => Action::End,
@@ -239,7 +250,7 @@ impl Stream {
     async fn joined(&mut self) -> Vec<Bytes> {
         let mut length = 0;
         let fitting = self.pending.iter().take_while(|it| {
-            length += it.at.object.bytes.len();
+            length += it.at.object.whole().len();
             length <= FRAME
         });
         let count = fitting.count().max(1);

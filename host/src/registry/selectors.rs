@@ -5,14 +5,13 @@
 
 mod label;
 
-use std::sync::Arc;
-
 pub use label::LabelSelector;
 
 use super::definition::{ObjectModel, SelectableField};
 use crate::api::field_selector::{self, FieldTerm};
 use crate::api::quote;
 use crate::api::status::{self, Result};
+use crate::storage::watch_cache::{self as index, Pairs};
 
 const MAX_BYTES: usize = 64 * 1024;
 const MAX_REQUIREMENTS: usize = 256;
@@ -35,7 +34,7 @@ enum Field {
     Name,
     Namespace,
     /// Path without its leading dot, as in [`crate::storage::watch_cache::Attributes`].
-    Other(Arc<str>),
+    Other(Box<str>),
 }
 
 /// Which fields of a resource can be selected by, and how others are refused.
@@ -79,18 +78,26 @@ impl FieldSelector {
         self.terms.is_empty()
     }
 
-    /// `fields` as a watch cache keeps them; one that is not there reads as empty.
-    pub fn matches(&self, namespace: &str, name: &str, fields: &[(Arc<str>, Box<str>)]) -> bool {
+    /// A field that is not there reads as empty.
+    pub fn matches(&self, namespace: &str, name: &str, fields: Pairs<'_>) -> bool {
         self.terms.iter().all(|term| {
             let value = match &term.field {
                 Field::Name => name,
                 Field::Namespace => namespace,
-                Field::Other(path) => fields
-                    .iter()
-                    .find(|(key, _)| key == path)
-                    .map_or("", |(_, value)| value),
+                Field::Other(path) => fields.get(path).unwrap_or(""),
             };
             (value == &*term.value) != term.is_negated
+        })
+    }
+
+    /// The declared fields that must have one certain value.
+    pub fn exact_others(&self) -> impl Iterator<Item = index::Term> {
+        self.terms.iter().filter_map(|term| match &term.field {
+            Field::Other(path) if !term.is_negated => Some(index::Term {
+                attribute: index::Attribute::Field(path.clone()),
+                value: term.value.clone(),
+            }),
+            _ => None,
         })
     }
 
@@ -150,6 +157,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
     use super::*;
+    use crate::storage::watch_cache::Attributes;
 
     fn selectable() -> Vec<SelectableField> {
         vec![SelectableField {
@@ -170,10 +178,10 @@ mod tests {
 
     #[test]
     fn selects_by_name_namespace_and_declared_fields() {
-        let fields = [(Arc::from("spec.color"), Box::from("r,=d"))];
+        let attributes = Attributes::new([], [("spec.color", "r,=d")], 0..0);
         let matches = |text| {
             let selector = parse(text, ObjectModel::Custom).unwrap();
-            selector.matches("ns", "a", &fields)
+            selector.matches("ns", "a", attributes.fields())
         };
         assert!(matches(""));
         assert!(matches(",,"));

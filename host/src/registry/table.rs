@@ -4,6 +4,7 @@
 
 mod duration;
 mod json_path;
+mod row;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -14,17 +15,19 @@ use crate::api::go_text;
 
 use json_path::{Found, JsonPath};
 
+pub use row::{Cell, Row};
+
 const NAME: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
 
 /// The columns of one version of a resource, ready to make rows. The first is always the name.
 #[derive(Debug)]
 pub struct Columns {
     header: Vec<Value>,
-    cells: Vec<Cell>,
+    cells: Vec<Column>,
 }
 
 #[derive(Debug)]
-struct Cell {
+struct Column {
     path: JsonPath,
     kind: Kind,
 }
@@ -93,7 +96,7 @@ impl Columns {
                 "name": column.name, "type": column.column_type, "format": column.format,
                 "description": description, "priority": column.priority,
             }));
-            columns.cells.push(Cell { path, kind });
+            columns.cells.push(Column { path, kind });
         }
         Ok(columns)
     }
@@ -104,29 +107,32 @@ impl Columns {
     }
 
     /// An object's row: one cell for each column.
-    pub fn cells(&self, object: &Map<String, Value>, now: Timestamp) -> Vec<Value> {
+    pub fn cells(&self, object: &Map<String, Value>) -> Vec<Cell> {
         let name = object.get("metadata").and_then(|it| it.get("name"));
         let name = name.and_then(Value::as_str).unwrap_or_default();
         let rest = self.cells.iter().map(|cell| {
             let value = cell.path.first(object);
-            value.map_or(Value::Null, |it| cell.kind.show_found(it, now))
+            value.map_or(Cell::Value(Value::Null), |it| cell.kind.show_found(it))
         });
-        std::iter::once(Value::from(name)).chain(rest).collect()
+        let name = Cell::Value(name.into());
+        std::iter::once(name).chain(rest).collect()
     }
 
     /// As [`Columns::cells`], of an object's JSON. `None` where it is no JSON object.
     pub fn cells_of(&self, json: &[u8], now: Timestamp) -> Option<Vec<Value>> {
         let object: Map<String, Value> = serde_json::from_slice(json).ok()?;
-        Some(self.cells(&object, now))
+        let cells = self.cells(&object).into_iter();
+        Some(cells.map(|it| it.at(now)).collect())
     }
 }
 
 impl Kind {
-    fn show_found(self, found: Found<'_>, now: Timestamp) -> Value {
+    fn show_found(self, found: Found<'_>) -> Cell {
         match (self, found) {
-            (_, Found::Value(value)) => self.show(value, now),
-            (Self::Text, Found::Map(map)) => go_text::json_map(map).into(),
-            (_, Found::Map(_)) => Value::Null,
+            (Self::Age, Found::Value(Value::String(text))) => age(text),
+            (_, Found::Value(value)) => Cell::Value(self.show(value)),
+            (Self::Text, Found::Map(map)) => Cell::Value(go_text::json_map(map).into()),
+            (_, Found::Map(_)) => Cell::Value(Value::Null),
         }
     }
 
@@ -135,7 +141,7 @@ impl Kind {
         clippy::cast_possible_truncation,
         reason = "a float in an integer column is cut, as upstream does"
     )]
-    fn show(self, value: &Value, now: Timestamp) -> Value {
+    fn show(self, value: &Value) -> Value {
         match (self, value) {
             (Self::Integer, Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
                 (Some(integer), _) => integer.into(),
@@ -151,20 +157,19 @@ impl Kind {
                 go_text::json(other).into()
             }
             (Self::Text, scalar) => go_text::plain(scalar).into(),
-            (Self::Age, Value::String(text)) => age(text, now).into(),
             _ => Value::Null,
         }
     }
 }
 
 /// How long ago a time was, in human words: `5m`, `<unknown>`, `<invalid>`.
-fn age(text: &str, now: Timestamp) -> String {
+fn age(text: &str) -> Cell {
     if text.is_empty() || text == "null" {
-        return "<unknown>".into();
+        return Cell::Value("<unknown>".into());
     }
     match parse_time(text) {
-        Some(time) => duration::human(now.duration_since(time)),
-        None => "<invalid>".into(),
+        Some(time) => Cell::Since(time),
+        None => Cell::Value("<invalid>".into()),
     }
 }
 

@@ -49,13 +49,7 @@ impl Lister for RegistryLister {
         else {
             return Ok(None);
         };
-        let found = in_version(
-            &store,
-            context,
-            &resource.version,
-            vec![cached.bytes.clone()],
-        )
-        .await?;
+        let found = in_version(&store, context, &resource.version, vec![cached.bytes()]).await?;
         Ok(found.into_iter().next())
     }
 
@@ -89,12 +83,12 @@ impl Lister for RegistryLister {
         }
         let selected = snapshot
             .range(&prefix, "")
-            .filter(|it| selector.matches(&it.attributes.labels));
+            .filter(|it| selector.matches(it.attributes.labels()));
         in_version(
             &store,
             context,
             &resource.version,
-            selected.map(|it| it.bytes.clone()).collect(),
+            selected.map(|it| it.bytes()).collect(),
         )
         .await
     }

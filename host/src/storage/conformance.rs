@@ -76,7 +76,7 @@ impl Subject {
         );
         let snapshot = cache.snapshot();
         let objects = snapshot.range(&prefix, &start);
-        let shown = objects.map(|it| show_parts(&it.key, it.revision, &it.bytes));
+        let shown = objects.map(|it| show_parts(&it.key, it.revision, &it.bytes()));
         shown.collect::<Vec<_>>().join(" ")
     }
 }
@@ -144,7 +144,7 @@ pub(super) fn show_event(event: &CacheEvent) -> String {
     let side = |object: &Option<Arc<watch_cache::CachedObject>>| {
         let shown = object
             .as_ref()
-            .map(|it| show_parts(&it.key, it.revision, &it.bytes));
+            .map(|it| show_parts(&it.key, it.revision, &it.bytes()));
         shown.unwrap_or("-".into())
     };
     format!(
@@ -158,8 +158,8 @@ pub(super) fn show_event(event: &CacheEvent) -> String {
 struct NoAttributes;
 
 impl Indexer for NoAttributes {
-    fn attributes(&self, _key: &str, _bytes: &Bytes) -> Attributes {
-        Attributes::default()
+    fn attributes(&self, _key: &str, _bytes: &Bytes) -> Result<Attributes, String> {
+        Ok(Attributes::default())
     }
 }
 

@@ -3,7 +3,7 @@
 //! All reads of clients come from here (KEP-2340): a get is a look-up, a list walks a [`Snapshot`] without a
 //! lock, a watch is a position in the window. The map is persistent, so that a snapshot costs as much as a
 //! counter; one as of an earlier revision is made by undoing events from the nearest kept map, at most 256 of
-//! them.
+//! them. What selectors look for by an exact value gets an index of its own.
 //!
 //! The window keeps at most 64 MiB of superseded objects and 100,000 events. A watcher holds
 //! nothing of it: one that falls behind is told [`WatchEnd::Expired`], as k8s.io/apiserver's cacher would by
@@ -16,76 +16,37 @@
 //!          ──load again─▶ all of it is new     watchers are told Expired
 //! ```
 
+mod attributes;
+mod index;
+mod load;
+mod object;
 mod ring;
+mod snapshot;
 mod views;
+mod watcher;
 
-use std::collections::HashMap;
-use std::ops::{Bound, Range};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
+pub use attributes::{Attributes, Pairs};
+pub use index::{Attribute, Term, is_long_walk};
+pub use object::{CachedObject, Head};
+pub use snapshot::Snapshot;
 pub use views::Views;
+pub use watcher::{WatchEnd, Watcher};
 
+use self::index::{Index, Indexes};
+use self::load::Versions;
 use self::ring::{Objects, Ring, Window};
-use super::{Event, Item, Key, Record, Revision, Sink};
-use crate::api::object;
-
-/// Most events that one [`Watcher::next`] returns, but for a commit with more: those stay together.
-const EVENTS_PER_READ: usize = 256;
-
-/// What selectors look at, read from an object once, when it enters the cache.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Attributes {
-    /// Sorted by key.
-    pub labels: Vec<(Box<str>, Box<str>)>,
-    /// Selectable fields by path, e.g. `spec.color`; `metadata.name` and `metadata.namespace` come from the key.
-    pub fields: Vec<(Arc<str>, Box<str>)>,
-    /// Where the metadata's JSON stands in the stored bytes (without resourceVersion).
-    pub metadata: Range<u32>,
-    /// Why there is nothing else to be read of the object: what is stored does not decrypt or decode.
-    pub unreadable: Option<Box<str>>,
-}
+use super::{Event, Item, Revision, Sink};
 
 /// Reads the attributes of stored bytes. The registry has one per resource.
 pub trait Indexer: Send + Sync {
-    fn attributes(&self, key: &str, bytes: &Bytes) -> Attributes;
-}
-
-/// One version of an object, shared by everybody who reads it.
-#[derive(Debug)]
-pub struct CachedObject {
-    pub key: Key,
-    /// Empty for cluster-scoped objects.
-    pub namespace: Box<str>,
-    pub name: Box<str>,
-    pub revision: Revision,
-    /// JSON of the whole object in the storage version, with its resourceVersion; empty where it is unreadable.
-    pub bytes: Bytes,
-    /// Where `"resourceVersion":"N",` stands in `bytes`.
-    pub version: Range<usize>,
-    /// Where the metadata's JSON stands in `bytes`, with its braces.
-    pub metadata: Range<usize>,
-    pub attributes: Attributes,
-    /// Other forms of it (versions, table rows), made once and shared.
-    pub views: Views,
-}
-
-impl CachedObject {
-    /// Why it cannot be shown: it is there, and a read that it belongs to fails.
-    pub fn problem(&self) -> Option<&str> {
-        self.attributes.unreadable.as_deref()
-    }
-
-    /// The object's JSON with another resourceVersion: for DELETED events, which carry the last state and
-    /// the revision of the delete.
-    pub fn bytes_at(&self, revision: Revision) -> Bytes {
-        let mut rest = Vec::with_capacity(self.bytes.len());
-        rest.extend_from_slice(&self.bytes[..self.version.start]);
-        rest.extend_from_slice(&self.bytes[self.version.end..]);
-        object::splice(&rest, self.version.start, revision.0)
-    }
+    /// # Errors
+    /// Why the bytes cannot be decoded.
+    fn attributes(&self, key: &str, bytes: &Bytes) -> Result<Attributes, String>;
 }
 
 /// One change, as every watcher of the resource sees it.
@@ -104,119 +65,12 @@ pub struct Expired {
     pub oldest: Revision,
 }
 
-/// All objects of the resource at one revision; cheap to take and to keep.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    pub revision: Revision,
-    objects: Objects,
-}
-
-impl Snapshot {
-    pub fn get(&self, key: &str) -> Option<&Arc<CachedObject>> {
-        self.objects.get(key)
-    }
-
-    /// Objects whose keys begin with `prefix`, from `start` (a whole key, or empty) on, in the order of keys.
-    pub fn range<'a>(
-        &'a self,
-        prefix: &'a str,
-        start: &str,
-    ) -> Box<dyn Iterator<Item = &'a Arc<CachedObject>> + 'a> {
-        let from = start.max(prefix);
-        let range = (Bound::Included(from), Bound::Unbounded);
-        let values = self.objects.range::<_, str>(range);
-        Box::new(
-            values
-                .take_while(move |(key, _)| key.starts_with(prefix))
-                .map(|(_, object)| object),
-        )
-    }
-}
-
-/// Why a watcher gets no more events.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WatchEnd {
-    /// It read too slowly: what follows its position is no longer kept. 410 to the client.
-    Expired { oldest: Revision },
-    /// The cache is gone: the resource is no longer served, or the server stops.
-    Closed,
-}
-
-/// A position in the cache's window of changes. It copies nothing: a slow watcher holds no memory.
-#[derive(Debug)]
-pub struct Watcher {
-    cache: Arc<WatchCache>,
-    /// Number of the first event that was not returned yet.
-    position: u64,
-    /// Events up to here are not for this watcher; grows with what was returned.
-    revision: Revision,
-    wake: watch::Receiver<()>,
-}
-
-impl Watcher {
-    /// Waits until there is something behind its position, then returns all of it (at most a few hundred),
-    /// in order. Cancel-safe.
-    pub async fn next(&mut self) -> Result<Vec<Arc<CacheEvent>>, WatchEnd> {
-        loop {
-            // Seen before the look, so that a change after the look wakes again.
-            self.wake.borrow_and_update();
-            let events = self.read()?;
-            if !events.is_empty() {
-                return Ok(events);
-            }
-            if self.wake.changed().await.is_err() {
-                return Err(WatchEnd::Closed);
-            }
-        }
-    }
-
-    /// The revision up to which `next` has returned everything: what a bookmark may say.
-    pub fn revision(&self) -> Revision {
-        let state = self.cache.read();
-        if self.position < state.ring.first() {
-            return self.revision;
-        }
-        // What is next was not returned; everything before it was, as commits are not torn.
-        let next = state.ring.from(self.position).next();
-        let complete = next.map_or(state.revision, |it| Revision(it.revision.0 - 1));
-        self.revision.max(complete)
-    }
-
-    fn read(&mut self) -> Result<Vec<Arc<CacheEvent>>, WatchEnd> {
-        let state = self.cache.read();
-        if state.is_closed {
-            return Err(WatchEnd::Closed);
-        }
-        if self.position < state.ring.first() {
-            let oldest = state.ring.oldest();
-            return Err(WatchEnd::Expired { oldest });
-        }
-        let mut events: Vec<Arc<CacheEvent>> = Vec::new();
-        for event in state.ring.from(self.position) {
-            let is_full = events.len() >= EVENTS_PER_READ;
-            if is_full
-                && events
-                    .last()
-                    .is_some_and(|it| it.revision != event.revision)
-            {
-                break;
-            }
-            self.position += 1;
-            if event.revision > self.revision {
-                events.push(Arc::clone(event));
-            }
-        }
-        if let Some(last) = events.last() {
-            self.revision = last.revision;
-        }
-        Ok(events)
-    }
-}
-
 pub struct WatchCache {
     prefix: String,
     is_namespaced: bool,
     indexer: Arc<dyn Indexer>,
+    /// What objects begin with, by their numbers.
+    heads: RwLock<Vec<Box<[u8]>>>,
     state: RwLock<State>,
     /// Wakes the watchers: only when there is an event, or the end.
     events: watch::Sender<()>,
@@ -226,10 +80,19 @@ pub struct WatchCache {
 
 struct State {
     objects: Objects,
+    indexes: Indexes,
     ring: Ring,
+    unreadable: Unreadable,
     revision: Revision,
     is_loaded: bool,
     is_closed: bool,
+}
+
+/// How many objects cannot be read, and until when there were others that could not.
+#[derive(Debug, Default)]
+struct Unreadable {
+    now: usize,
+    until: Revision,
 }
 
 impl WatchCache {
@@ -248,9 +111,12 @@ impl WatchCache {
             prefix,
             is_namespaced,
             indexer,
+            heads: RwLock::default(),
             state: RwLock::new(State {
                 objects: Objects::new(),
+                indexes: Indexes::default(),
                 ring: Ring::new(window, Revision(0)),
+                unreadable: Unreadable::default(),
                 revision: Revision(0),
                 is_loaded: false,
                 is_closed: false,
@@ -265,15 +131,22 @@ impl WatchCache {
         self.read().is_loaded
     }
 
-    /// Whether it holds an object that cannot be read. Looks at all of them.
+    /// Whether it holds an object that cannot be read.
     pub fn has_unreadable(&self) -> bool {
-        let objects = self.read().objects.clone();
-        objects.values().any(|it| it.problem().is_some())
+        self.read().unreadable.now > 0
     }
 
     /// What the cache is at: everything up to here is in it.
     pub fn revision(&self) -> Revision {
         self.read().revision
+    }
+
+    /// To be compared with what objects [begin with](CachedObject::begins_with).
+    pub fn head(&self, json: String) -> Head {
+        Head {
+            number: self.number_of(json.as_bytes()),
+            json,
+        }
     }
 
     pub fn get(&self, key: &str) -> Option<Arc<CachedObject>> {
@@ -291,6 +164,7 @@ impl WatchCache {
             return Ok(state.snapshot());
         }
         state.ring.check(revision)?;
+        let may_be_unreadable = state.unreadable.may_be_at(revision);
         let (mut objects, undo) = state.ring.objects_after(revision, &state.objects);
         // The rest needs only what was copied out.
         drop(state);
@@ -300,7 +174,54 @@ impl WatchCache {
                 None => objects.remove(&key),
             };
         }
-        Ok(Snapshot { revision, objects })
+        Ok(Snapshot::new(revision, objects, may_be_unreadable))
+    }
+
+    /// Leaves out of the snapshot what one of `terms` does not select, where there is an index for it.
+    pub fn narrow(&self, snapshot: &mut Snapshot, terms: &[Term]) {
+        // No index has what cannot be read, and a list that it may belong to must not leave it out.
+        if terms.is_empty() || snapshot.may_be_unreadable {
+            return;
+        }
+        let state = self.read();
+        let since = state.ring.position_after(snapshot.revision);
+        let is_near = state.ring.end() - since <= index::MAX_UNDONE as u64;
+        if !is_near || state.ring.check(snapshot.revision).is_err() {
+            return;
+        }
+        let Some(mut narrowed) = state.indexes.narrowed(terms) else {
+            return;
+        };
+        let events: Vec<_> = state.ring.from(since).cloned().collect();
+        drop(state);
+        for event in events.iter().rev() {
+            narrowed.undo(event.previous.as_ref(), event.object.as_ref());
+        }
+        snapshot.narrowed = Some(narrowed);
+    }
+
+    /// Whether to [index](WatchCache::index) an attribute: `walked` objects were looked at to find those that have a
+    /// value of it.
+    pub fn wants_index(&self, attribute: &Attribute, walked: usize, found: usize) -> bool {
+        self.read().indexes.is_wanted(attribute, walked, found)
+    }
+
+    /// Makes an index of an attribute. Takes about a microsecond per object; readers and writers go on meanwhile.
+    pub fn index(&self, attribute: Attribute) {
+        let (objects, position) = {
+            let state = self.read();
+            (state.objects.clone(), state.ring.end())
+        };
+        let mut index = Index::build(attribute, &objects);
+        let mut state = self.write();
+        // So much has changed meanwhile that it is not known any more: whoever needs it asks again.
+        if position < state.ring.first() {
+            return;
+        }
+        for event in state.ring.from(position) {
+            index.change(event.previous.as_ref(), event.object.as_ref());
+        }
+        state.indexes.add(index);
     }
 
     /// Waits until the cache is at `revision` or later. The caller bounds the wait.
@@ -348,108 +269,54 @@ impl WatchCache {
     fn write(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn cached(&self, key: &Key, revision: Revision, record: &Record) -> Arc<CachedObject> {
-        let attributes = self.attributes(key, revision, record);
-        let at = match attributes.unreadable {
-            Some(_) => 0,
-            None => record.version_at as usize,
-        };
-        let bytes = match attributes.unreadable {
-            Some(_) => Bytes::new(),
-            None => object::splice(&record.bytes, at, revision.0),
-        };
-        let grown = bytes.len().saturating_sub(record.bytes.len());
-        let shifted = |position: u32| {
-            let position = position as usize;
-            position + if position > at { grown } else { 0 }
-        };
-        let metadata = shifted(attributes.metadata.start)..shifted(attributes.metadata.end);
-        let below = key.strip_prefix(self.prefix.as_str()).unwrap_or(key);
-        let (namespace, name) = match below.split_once('/') {
-            Some((namespace, name)) if self.is_namespaced => (namespace, name),
-            _ => ("", below),
-        };
-        Arc::new(CachedObject {
-            key: Arc::clone(key),
-            namespace: namespace.into(),
-            name: name.into(),
-            revision,
-            bytes,
-            version: at..at + grown,
-            metadata,
-            attributes,
-            views: Views::default(),
-        })
-    }
-
-    fn attributes(&self, key: &Key, revision: Revision, record: &Record) -> Attributes {
-        let unreadable = |problem: &str| Attributes {
-            unreadable: Some(problem.into()),
-            ..Attributes::default()
-        };
-        if let Some(problem) = record.problem() {
-            return unreadable(problem);
-        }
-        let attributes = self.indexer.attributes(key, &record.bytes);
-        let is_damaged = record.version_at as usize > record.bytes.len();
-        let why = match &attributes.unreadable {
-            Some(why) => why,
-            None if is_damaged => "its resourceVersion would go behind its end",
-            None => return attributes,
-        };
-        tracing::error!(%key, "a stored object cannot be decoded: {why}");
-        // In the words of k8s.io/apiserver, pkg/storage/etcd3/corrupt_obj_deleter.go.
-        unreadable(&format!("object not decodable revision={revision}: {why}"))
-    }
-
-    fn cached_event(&self, event: &Event, known: &mut Known) -> Arc<CacheEvent> {
-        let mut share = |revision: Revision, record: &Record| {
-            let slot = known.entry((Arc::clone(&event.key), revision));
-            Arc::clone(slot.or_insert_with(|| self.cached(&event.key, revision, record)))
-        };
-        let previous = event.previous.as_ref();
-        Arc::new(CacheEvent {
-            revision: event.revision,
-            object: event.record.as_ref().map(|it| share(event.revision, it)),
-            previous: previous.map(|(revision, record)| share(*revision, record)),
-        })
-    }
 }
-
-/// Versions of objects that exist in memory already.
-type Known = HashMap<(Key, Revision), Arc<CachedObject>>;
 
 impl State {
     fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            revision: self.revision,
-            objects: self.objects.clone(),
+        let may_be_unreadable = self.unreadable.may_be_at(self.revision);
+        Snapshot::new(self.revision, self.objects.clone(), may_be_unreadable)
+    }
+}
+
+impl Unreadable {
+    fn change(
+        &mut self,
+        before: Option<&Arc<CachedObject>>,
+        after: Option<&Arc<CachedObject>>,
+        at: Revision,
+    ) {
+        let is_unreadable = |it: &Arc<CachedObject>| it.problem().is_some();
+        if before.is_some_and(is_unreadable) {
+            self.now -= 1;
+            self.until = at;
         }
+        if after.is_some_and(is_unreadable) {
+            self.now += 1;
+        }
+    }
+
+    fn may_be_at(&self, revision: Revision) -> bool {
+        self.now > 0 || revision < self.until
     }
 }
 
 impl Sink for WatchCache {
     fn load(&self, items: Vec<Item>, history: Vec<Event>, oldest: Revision, revision: Revision) {
-        let mut known = Known::with_capacity(items.len());
-        let mut objects = Objects::new();
-        for item in items {
-            let object = self.cached(&item.key, item.revision, &item.record);
-            known.insert((Arc::clone(&item.key), item.revision), Arc::clone(&object));
-            objects.insert(item.key, object);
-        }
-        let window = self.read().ring.window();
-        let skipped = history.len().saturating_sub(window.max_events);
-        let oldest = history[..skipped].last().map_or(oldest, |it| it.revision);
+        let objects = load::mapped(&self.loaded(items));
         // Behind what watchers of an earlier load have read: to them, what is between is lost.
-        let mut ring = self.read().ring.successor(oldest);
-        for event in &history[skipped..] {
-            ring.push(self.cached_event(event, &mut known), None);
-        }
-        ring.add_checkpoints(&objects);
+        let ring = self.read().ring.successor(oldest);
+        let ring = self.loaded_ring(ring, &history, &objects);
+
+        let now = objects.values().filter(|it| it.problem().is_some()).count();
 
         let mut state = self.write();
+        // What was undone by events of before is not looked for in them: there may have been some.
+        state.unreadable = Unreadable {
+            now,
+            until: revision,
+        };
         state.objects = objects;
+        state.indexes = Indexes::default();
         state.ring = ring;
         state.revision = revision;
         state.is_loaded = true;
@@ -460,26 +327,30 @@ impl Sink for WatchCache {
 
     fn apply(&self, events: &[Event]) {
         let Some(last) = events.last() else { return };
-        let mut known = Known::new();
-        for event in events {
-            if let Some(object) = self.get(&event.key) {
-                known.insert((Arc::clone(&event.key), object.revision), object);
-            }
-        }
+        // Calls come one at a time: nothing changes between this and the lock.
+        let objects = self.read().objects.clone();
+        let mut versions = Versions::new(&objects);
         let cached: Vec<_> = events
             .iter()
-            .map(|it| self.cached_event(it, &mut known))
+            .map(|it| Arc::new(self.cached_event(it, &mut versions)))
             .collect();
+        // Else its nodes would be copied, not changed.
+        drop(objects);
 
         let mut state = self.write();
         let state_ref = &mut *state;
         for (event, change) in events.iter().zip(cached) {
-            match &change.object {
+            let before = match &change.object {
                 Some(object) => state_ref
                     .objects
                     .insert(Arc::clone(&event.key), Arc::clone(object)),
                 None => state_ref.objects.remove(&event.key),
             };
+            let count = state_ref.objects.len();
+            let after = change.object.as_ref();
+            let unreadable = &mut state_ref.unreadable;
+            unreadable.change(before.as_ref(), after, event.revision);
+            state_ref.indexes.change(before.as_ref(), after, count);
             state_ref.ring.push(change, Some(&state_ref.objects));
         }
         state_ref.revision = state_ref.revision.max(last.revision);

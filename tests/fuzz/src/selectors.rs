@@ -2,6 +2,7 @@
 
 use outrigger::registry::definition::{ObjectModel, SelectableField};
 use outrigger::registry::selectors::{FieldSelector, KnownFields, LabelSelector};
+use outrigger::storage::watch_cache::Attributes;
 
 /// What can be read can be asked, twice with the same answer.
 pub fn run(data: &[u8]) {
@@ -23,11 +24,10 @@ fn labels(text: &str) {
         return;
     };
     assert_eq!(LabelSelector::parse(text).as_ref(), Ok(&selector));
-    let labels: Vec<(Box<str>, Box<str>)> = [("a", "b"), ("app", "x"), ("n", "7")]
-        .map(|(key, value)| (key.into(), value.into()))
-        .into();
+    let labels = [("a", "b"), ("app", "x"), ("n", "7")];
     for labels in [&labels[..], &labels[..1], &[]] {
-        let is_selected = selector.matches(labels);
+        let attributes = Attributes::new(labels.iter().copied(), [], 0..0);
+        let is_selected = selector.matches(attributes.labels());
         assert!(is_selected || !selector.is_empty());
     }
 }
@@ -49,9 +49,9 @@ fn fields(text: &str, is_typed: bool) {
     let Ok(selector) = parsed else {
         return;
     };
-    let color = [("spec.color".into(), "red".into())];
+    let color = Attributes::new([], [("spec.color", "red")], 0..0);
     for name in ["a", "b", ""] {
-        let is_selected = selector.matches("default", name, &color);
+        let is_selected = selector.matches("default", name, color.fields());
         assert!(is_selected || !selector.is_empty());
         if let Some(exact) = selector.exact_name() {
             assert!(

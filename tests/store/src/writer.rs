@@ -28,8 +28,8 @@ pub type Tell = Arc<dyn Fn(Entry) + Send + Sync>;
 struct NoAttributes;
 
 impl Indexer for NoAttributes {
-    fn attributes(&self, _key: &str, _bytes: &Bytes) -> Attributes {
-        Attributes::default()
+    fn attributes(&self, _key: &str, _bytes: &Bytes) -> Result<Attributes, String> {
+        Ok(Attributes::default())
     }
 }
 
@@ -182,7 +182,7 @@ fn saw(events: &[Arc<CacheEvent>], tell: &Tell) {
         let writes = commit.iter().map(|event| {
             let object = event.object.as_ref().or(event.previous.as_ref());
             let key = short(&object.expect("one of both").key);
-            (key, event.object.as_ref().map(|it| value(&it.bytes)))
+            (key, event.object.as_ref().map(|it| value(&it.bytes())))
         });
         tell(Entry::Saw {
             revision: commit[0].revision.0,

@@ -1,9 +1,10 @@
-//! Bodies of answers: pieces of shared bytes, joined into frames as the connection takes them.
+//! Bodies of answers, made frame by frame as the connection takes them.
 //!
-//! Nothing is copied until a frame is sent, so a list costs a pointer per object while it waits. Frames are
-//! 32 KiB: one frame per object costs fourteen times as much over HTTP/2. Compression (gzip, level 1, as
-//! upstream) is done frame by frame too, and only above 128 KiB.
+//! Nothing is copied until a frame is sent, so a list costs next to nothing while it waits. Frames are at most
+//! 32 KiB, but for a piece that is longer by itself: one frame per object costs fourteen times as much over HTTP/2.
+//! Compression (gzip, level 1, as upstream) is done frame by frame too, and only above 128 KiB.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io::Write;
 use std::pin::Pin;
@@ -18,30 +19,49 @@ use http_body_util::BodyExt;
 
 use crate::serving::Body;
 
-/// Bytes of a frame, but for the last one and for pieces that are longer than this by themselves.
+/// Most bytes of a frame, but for pieces that are longer than this by themselves.
 const FRAME: usize = 32 * 1024;
 /// Answers of at most this many bytes are not compressed.
 pub(super) const GZIP_THRESHOLD: usize = 128 * 1024;
 const GZIP_LEVEL: u32 = 1;
 
+/// Where the bytes of a body come from.
+pub(super) trait Source: Send + Unpin + 'static {
+    /// `None` behind the last frame.
+    fn next_frame(&mut self) -> Option<Bytes>;
+
+    /// Bytes that have not been returned yet.
+    fn left(&self) -> usize;
+
+    /// Adds to the end.
+    fn append(&mut self, bytes: &'static [u8]);
+}
+
+pub(super) fn plain(source: impl Source) -> Body {
+    Plain(source).boxed_unsync()
+}
+
 /// A body whose pieces are all known.
 pub(super) fn pieces(pieces: Vec<Bytes>) -> Body {
-    let left = pieces.iter().map(Bytes::len).sum();
-    Pieces {
-        pieces: pieces.into_iter(),
-        held: None,
-        left,
+    plain(Pieces::new(pieces))
+}
+
+/// The same, compressed.
+pub(super) fn compressed(source: impl Source) -> Body {
+    Compressed {
+        source,
+        encoder: Some(GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL))),
     }
     .boxed_unsync()
 }
 
-/// The same, compressed.
-pub(super) fn compressed(pieces: Vec<Bytes>) -> Body {
-    Compressed {
-        pieces: pieces.into_iter(),
-        encoder: Some(GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL))),
+/// All bytes of a body at once.
+pub(super) fn joined(mut source: impl Source) -> Vec<u8> {
+    let mut all = Vec::with_capacity(source.left());
+    while let Some(frame) = source.next_frame() {
+        all.extend_from_slice(&frame);
     }
-    .boxed_unsync()
+    all
 }
 
 /// Whether `Accept-Encoding` names gzip and says no more of it: what handlers of upstream look for.
@@ -67,37 +87,107 @@ pub(in crate::endpoints) fn takes_gzip(headers: &HeaderMap) -> bool {
     })
 }
 
-struct Pieces {
-    pieces: std::vec::IntoIter<Bytes>,
-    /// Taken, but too long for the frame before it.
-    held: Option<Bytes>,
+/// Frames that are being filled. What does not fit into one begins the next.
+#[derive(Default)]
+pub(super) struct Frames {
+    full: VecDeque<Bytes>,
+    open: BytesMut,
+}
+
+impl Frames {
+    /// A buffer for the next `length` bytes.
+    pub(super) fn room(&mut self, length: usize) -> &mut BytesMut {
+        if !self.open.is_empty() && self.open.len() + length > FRAME {
+            self.close();
+        }
+        if self.open.capacity() == 0 {
+            self.open.reserve(length.max(FRAME));
+        }
+        &mut self.open
+    }
+
+    /// Adds bytes, and copies them only where they are few.
+    pub(super) fn share(&mut self, bytes: Bytes) {
+        if bytes.len() < FRAME {
+            self.room(bytes.len()).extend_from_slice(&bytes);
+            return;
+        }
+        self.close();
+        self.full.push_back(bytes);
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        !self.full.is_empty()
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Bytes> {
+        self.full.pop_front()
+    }
+
+    /// Ends the frame that is open.
+    pub(super) fn close(&mut self) {
+        let frame = std::mem::take(&mut self.open);
+        if !frame.is_empty() {
+            self.full.push_back(frame.freeze());
+        }
+    }
+}
+
+/// Whether it pays to send so many bytes as they are.
+pub(super) fn is_long(length: usize) -> bool {
+    length >= FRAME
+}
+
+/// Bytes that are all known.
+pub(super) struct Pieces {
+    pieces: VecDeque<Bytes>,
     left: usize,
 }
 
 impl Pieces {
-    fn next_frame(&mut self) -> Option<Bytes> {
-        let first = self.held.take().or_else(|| self.pieces.next())?;
-        if first.len() >= FRAME {
-            return Some(first);
+    pub(super) fn new(pieces: Vec<Bytes>) -> Self {
+        Self {
+            left: pieces.iter().map(Bytes::len).sum(),
+            pieces: pieces.into(),
+        }
+    }
+
+    fn joined_frame(&mut self) -> Option<Bytes> {
+        let first = self.pieces.pop_front()?;
+        let fits = |frame: usize, piece: &Bytes| frame + piece.len() <= FRAME;
+        match self.pieces.front() {
+            Some(second) if fits(first.len(), second) => {}
+            _ => return Some(first),
         }
         let mut frame = BytesMut::with_capacity(FRAME.min(self.left));
         frame.extend_from_slice(&first);
-        while frame.len() < FRAME {
-            let Some(piece) = self.pieces.next() else {
-                break;
-            };
-            // A long piece goes out as it is, unless that would leave a short frame.
-            if piece.len() >= FRAME && frame.len() >= FRAME / 2 {
-                self.held = Some(piece);
-                break;
-            }
+        while let Some(piece) = self.pieces.pop_front_if(|it| fits(frame.len(), it)) {
             frame.extend_from_slice(&piece);
         }
         Some(frame.freeze())
     }
 }
 
-impl http_body::Body for Pieces {
+impl Source for Pieces {
+    fn next_frame(&mut self) -> Option<Bytes> {
+        let frame = self.joined_frame();
+        self.left -= frame.as_ref().map_or(0, Bytes::len);
+        frame
+    }
+
+    fn left(&self) -> usize {
+        self.left
+    }
+
+    fn append(&mut self, bytes: &'static [u8]) {
+        self.left += bytes.len();
+        self.pieces.push_back(Bytes::from_static(bytes));
+    }
+}
+
+struct Plain<S>(S);
+
+impl<S: Source> http_body::Body for Plain<S> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -105,31 +195,29 @@ impl http_body::Body for Pieces {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let frame = self.next_frame();
-        self.left -= frame.as_ref().map_or(0, Bytes::len);
-        Poll::Ready(frame.map(|it| Ok(Frame::data(it))))
+        Poll::Ready(self.0.next_frame().map(|it| Ok(Frame::data(it))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.0.left() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left as u64)
+        SizeHint::with_exact(self.0.left() as u64)
     }
 }
 
-struct Compressed {
-    pieces: std::vec::IntoIter<Bytes>,
+struct Compressed<S> {
+    source: S,
     /// `None` once the end was written.
     encoder: Option<GzEncoder<Vec<u8>>>,
 }
 
-impl Compressed {
+impl<S: Source> Compressed<S> {
     fn next_frame(&mut self) -> Option<Bytes> {
         let mut encoder = self.encoder.take()?;
         while encoder.get_ref().len() < FRAME {
-            let Some(piece) = self.pieces.next() else {
+            let Some(piece) = self.source.next_frame() else {
                 let rest = encoder.finish().expect("a vector grows");
                 return Some(rest.into());
             };
@@ -141,7 +229,7 @@ impl Compressed {
     }
 }
 
-impl http_body::Body for Compressed {
+impl<S: Source> http_body::Body for Compressed<S> {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -179,7 +267,7 @@ mod tests {
         assert_eq!(http_body::Body::size_hint(&body).exact(), Some(1_000_000));
         let frames = frames(body).await;
         assert_eq!(frames.concat(), many.concat());
-        assert!(frames.len() <= 1_000_000 / FRAME + 1);
+        assert!(frames.len() <= 1_000_000 / FRAME + 2);
     }
 
     #[tokio::test]
@@ -193,7 +281,7 @@ mod tests {
     #[tokio::test]
     async fn compresses_what_can_be_read_back() {
         let many: Vec<Bytes> = (0..100_000).map(|it| format!("{it},").into()).collect();
-        let sent = frames(compressed(many.clone())).await.concat();
+        let sent = frames(compressed(Pieces::new(many.clone()))).await.concat();
         let mut back = Vec::new();
         flate2::read::GzDecoder::new(sent.as_slice())
             .read_to_end(&mut back)

@@ -1,11 +1,11 @@
 //! Lists: the stored bytes of their objects between commas.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use prost::Message;
 use serde_json::{Map, Value};
 
+use super::body::Pieces;
+use super::listing::{Around, Listing, Measure, Metadata, Whole};
 use super::table::Tables;
 use super::{PARTIAL, finish, go_type, not_acceptable, partial_head};
 use crate::api::protobuf;
@@ -24,64 +24,69 @@ pub async fn list(
     list: List,
 ) -> Result<http::Response<Body>> {
     let definition = request.store.definition();
-    let objects: Vec<ObjectAt> = list.items.iter().map(ObjectAt::from).collect();
-    let pieces = match accepted.transform {
+    match accepted.transform {
         Transform::Full => {
-            let version = &request.info.version;
-            let store = &request.store;
-            let items = store
-                .in_version(&request.context, version, &objects)
-                .await?;
+            let (store, version) = (&request.store, &request.info.version);
+            let shown = store.shown_in(version);
             // A typed server's items are without their type, which is the list's (Go's omitempty).
-            let (head, open) = match definition.object_model {
-                ObjectModel::Typed => (store.json_head(version).len(), "{"),
+            let (from, open) = match definition.object_model {
+                ObjectModel::Typed => (shown.head.json.len(), "{"),
                 ObjectModel::Custom => (0, ""),
             };
-            let items = items.into_iter().map(|it| it.slice(head..));
+            let whole = Whole { shown, from };
+            let mut measure = Measure::new(&list.objects);
+            while let Some(missing) = measure.missing(&whole) {
+                let missing = missing.iter().map(|it| &**it).collect();
+                store
+                    .convert_all(&request.context, version, &whole.shown, missing)
+                    .await?;
+                tokio::task::yield_now().await;
+            }
             let api_version = definition.group_version(version).to_string();
             let metadata = list_meta(&list, definition.object_model);
-            json_list(
-                &api_version,
-                &definition.names.list_kind,
-                metadata,
+            let around = Around {
+                head: head(&api_version, &definition.names.list_kind, metadata),
                 open,
-                items,
-                "",
-            )
+                close: "",
+                tail: "]}".into(),
+            };
+            let listing = Listing::new(list.objects, whole, around, &measure);
+            Ok(finish(request, accepted, 200, listing))
         }
         Transform::PartialObjectMetadataList(version) if accepted.media == MediaType::Protobuf => {
-            protobuf_list(version.api_version(), &list, &objects)?
+            let pieces = protobuf_list(version.api_version(), &list)?;
+            Ok(finish(request, accepted, 200, Pieces::new(pieces)))
         }
         Transform::PartialObjectMetadataList(version) => {
+            let mut measure = Measure::new(&list.objects);
+            while measure.missing(&Metadata).is_some() {
+                tokio::task::yield_now().await;
+            }
             let metadata = list_meta(&list, ObjectModel::Typed);
-            let items = objects.iter().map(ObjectAt::metadata);
-            let kind = format!("{PARTIAL}List");
-            json_list(
-                version.api_version(),
-                &kind,
-                metadata,
-                partial_head(version),
-                items,
-                "}",
-            )
+            let around = Around {
+                head: head(version.api_version(), &format!("{PARTIAL}List"), metadata),
+                open: partial_head(version),
+                close: "}",
+                tail: "]}".into(),
+            };
+            let listing = Listing::new(list.objects, Metadata, around, &measure);
+            Ok(finish(request, accepted, 200, listing))
         }
         Transform::PartialObjectMetadata(_) => {
             let of = match definition.object_model {
                 ObjectModel::Custom => "*unstructured.UnstructuredList".to_owned(),
                 ObjectModel::Typed => go_type(definition, &definition.names.list_kind),
             };
-            return Err(not_acceptable(format!(
+            Err(not_acceptable(format!(
                 "you requested PartialObjectMetadata, but the requested object is a list ({of})"
-            )));
+            )))
         }
         Transform::Table(version) => {
             let metadata = list_meta(&list, ObjectModel::Typed);
-            Tables::new(request, version)?
-                .many(&request.context, &objects, metadata)
-                .await?
+            let tables = Tables::new(request, version)?;
+            tables.list(request, accepted, list.objects, metadata).await
         }
-    };
-    Ok(finish(request, accepted, 200, pieces))
+    }
 }
 
 /// metav1.ListMeta. Lists of custom resources show an empty `continue` too.
@@ -97,46 +102,18 @@ fn list_meta(list: &List, object_model: ObjectModel) -> Map<String, Value> {
     metadata
 }
 
-/// Each item stands between `open` and `close`.
-fn json_list(
-    api_version: &str,
-    kind: &str,
-    metadata: Map<String, Value>,
-    open: &'static str,
-    items: impl ExactSizeIterator<Item = Bytes>,
-    close: &'static str,
-) -> Vec<Bytes> {
-    let mut pieces = Vec::with_capacity(2 * items.len() + 2);
-    let head = format!(
+/// Up to the first item.
+fn head(api_version: &str, kind: &str, metadata: Map<String, Value>) -> String {
+    format!(
         "{{\"kind\":{},\"apiVersion\":{},\"metadata\":{},\"items\":[",
         Value::from(kind),
         Value::from(api_version),
         Value::Object(metadata)
-    );
-    pieces.push(Bytes::from(head));
-    let between: Bytes = match format!("{close},{open}") {
-        it if it == "," => Bytes::from_static(b","),
-        it => it.into(),
-    };
-    for (at, item) in items.enumerate() {
-        let before = if at == 0 {
-            Bytes::from_static(open.as_bytes())
-        } else {
-            between.clone()
-        };
-        pieces.push(before);
-        pieces.push(item);
-    }
-    let close: Cow<'static, str> = match pieces.len() {
-        1 => "]}".into(),
-        _ => format!("{close}]}}").into(),
-    };
-    pieces.push(Bytes::from(close.into_owned()));
-    pieces
+    )
 }
 
 /// metav1.PartialObjectMetadataList; its length stands in front, its items are shared.
-fn protobuf_list(api_version: &str, list: &List, objects: &[ObjectAt]) -> Result<Vec<Bytes>> {
+fn protobuf_list(api_version: &str, list: &List) -> Result<Vec<Bytes>> {
     const ITEMS: u32 = 2;
     let metadata = protobuf::ListMeta {
         resource_version: list.revision.to_string(),
@@ -150,8 +127,8 @@ fn protobuf_list(api_version: &str, list: &List, objects: &[ObjectAt]) -> Result
     protobuf::field_head(&mut head, 1, metadata.encoded_len());
     metadata.encode(&mut head).expect("a vector grows");
     pieces.push(head.into());
-    for object in objects {
-        let message = object.protobuf_metadata()?;
+    for object in list.items() {
+        let message = ObjectAt::from(&object).protobuf_metadata()?;
         let mut head = Vec::new();
         protobuf::field_head(&mut head, ITEMS, message.len());
         pieces.push(head.into());

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::body::Pieces;
 use super::table::Tables;
 use super::{PARTIAL, finish, not_a_list, partial_json};
 use crate::api::status::{self, Result};
@@ -75,7 +76,7 @@ async fn answer(
             tables.made(&request.context, scale, &metadata).await
         }
     };
-    Ok(finish(request, accepted, code, vec![bytes]))
+    Ok(finish(request, accepted, code, Pieces::new(vec![bytes])))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "reads best at the calls")]

@@ -1,33 +1,44 @@
 //! Objects as rows of a table, which is what `kubectl get` shows (metav1.Table).
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::partial_json;
+use super::body::Frames;
+use super::listing::{Around, Item, Listing, Measure};
+use super::{finish, partial_head, partial_json};
 use crate::api::status::{self, Result};
 use crate::api::{Object, RequestContext};
-use crate::endpoints::negotiation::{self, IncludeObject, MetaVersion};
+use crate::endpoints::negotiation::{self, Accepted, IncludeObject, MetaVersion};
 use crate::endpoints::request::ResourceRequest;
 use crate::registry::Store;
 use crate::registry::definition::{ColumnDefinition, ObjectModel};
 use crate::registry::scale::{self, SCALE};
-use crate::registry::store::read::ObjectAt;
+use crate::registry::store::read::{ObjectAt, Objects, Shown};
 use crate::registry::strategy::{Operation, Target};
-use crate::registry::table::Columns;
-use crate::storage::Revision;
+use crate::registry::table::{Cell, Columns, Row};
+use crate::serving::Body;
+use crate::storage::watch_cache::CachedObject;
+use crate::storage::{Key, Revision};
 
 /// Objects of one call to a plugin that computes cells.
 const CELLS_BATCH: usize = 256;
+/// Between the cells of a row and its object.
+const OBJECT: &str = ",\"object\":";
 
 /// Makes tables of one resource's objects, as one request wants them.
 pub(in crate::endpoints) struct Tables {
     store: Arc<Store>,
     target: Target,
+    shown: Shown,
     columns: Columns,
     /// Whether the plugin computes the cells.
     is_computed: bool,
+    /// Whether the rows are of scales: the columns of the objects are others.
+    is_scale: bool,
     meta_version: MetaVersion,
     include: IncludeObject,
 }
@@ -48,7 +59,9 @@ impl Tables {
         };
         Ok(Self {
             store: Arc::clone(&request.store),
+            shown: request.store.shown_in(&info.version),
             columns,
+            is_scale,
             is_computed: request.version().exports_columns && !is_scale,
             target: Target {
                 group: info.group.clone(),
@@ -78,8 +91,11 @@ impl Tables {
         let rows = self.rows(context, std::slice::from_ref(object)).await?;
         let metadata = json!({"resourceVersion": object.revision.to_string()});
         let mut table = self.head(&metadata, shows_columns).into_bytes();
+        let now = self.store.clock().now();
         for row in rows {
-            table.extend_from_slice(&row);
+            table.extend_from_slice(b"{\"cells\":");
+            row.write(now, &mut table);
+            self.write_object(&object.object, object.revision, &mut table);
         }
         table.extend_from_slice(b"]}");
         Ok(table.into())
@@ -111,14 +127,25 @@ impl Tables {
     ) -> Bytes {
         let revision = shown.resource_version().to_owned();
         let full: Bytes = shown.to_vec().into();
-        let cells = self
+        let (cells, _) = self
             .cells(context, std::slice::from_ref(&full), &[shown])
             .await;
         let mut table = self
             .head(&json!({"resourceVersion": revision}), true)
             .into_bytes();
+        let now = self.store.clock().now();
         for cells in cells {
-            table.extend_from_slice(&self.row(&cells, &full, metadata));
+            table.extend_from_slice(b"{\"cells\":");
+            Row::new(&cells).write(now, &mut table);
+            table.extend_from_slice(OBJECT.as_bytes());
+            match self.include {
+                IncludeObject::None => table.extend_from_slice(b"null"),
+                IncludeObject::Metadata => {
+                    table.extend_from_slice(&partial_json(self.meta_version, metadata));
+                }
+                IncludeObject::Object => table.extend_from_slice(&full),
+            }
+            table.push(b'}');
         }
         table.extend_from_slice(b"]}");
         table.into()
@@ -128,27 +155,34 @@ impl Tables {
     ///
     /// # Errors
     /// As [`Tables::one`].
-    pub(super) async fn many(
-        &self,
-        context: &RequestContext,
-        objects: &[ObjectAt],
+    pub(super) async fn list(
+        self,
+        request: &ResourceRequest,
+        accepted: &Accepted,
+        objects: Objects,
         metadata: Map<String, Value>,
-    ) -> Result<Vec<Bytes>> {
-        let head = self.head(&Value::Object(metadata), true);
+    ) -> Result<http::Response<Body>> {
+        let context = &request.context;
+        let mut around = Around {
+            head: self.head(&Value::Object(metadata), true),
+            open: "{\"cells\":",
+            close: "",
+            tail: "]}".into(),
+        };
+        let is_typed = self.store.definition().object_model == ObjectModel::Typed;
+        let rows = Rows {
+            now: self.store.clock().now(),
+            tables: self,
+            unkept: Mutex::default(),
+        };
+        let measured = rows.measured(context, &objects).await?;
         // A nil slice of Go: typed servers say null where there are no rows.
-        if objects.is_empty() && self.store.definition().object_model == ObjectModel::Typed {
-            let head = head.strip_suffix('[').unwrap_or(&head);
-            return Ok(vec![format!("{head}null}}").into()]);
+        if measured.count == 0 && is_typed {
+            around.head.truncate(around.head.len() - "[".len());
+            around.tail = "null}".into();
         }
-        let mut pieces = vec![Bytes::from(head)];
-        for (at, row) in self.rows(context, objects).await?.into_iter().enumerate() {
-            if at > 0 {
-                pieces.push(Bytes::from_static(b","));
-            }
-            pieces.push(row);
-        }
-        pieces.push(Bytes::from_static(b"]}"));
-        Ok(pieces)
+        let listing = Listing::new(objects, rows, around, &measured);
+        Ok(finish(request, accepted, 200, listing))
     }
 
     /// The table of a bookmark: what it says is in its row's metadata.
@@ -196,7 +230,33 @@ impl Tables {
         )
     }
 
-    async fn rows(&self, context: &RequestContext, objects: &[ObjectAt]) -> Result<Vec<Bytes>> {
+    /// The cells of each object: those that are kept with it, or new ones, which are kept then.
+    async fn rows(&self, context: &RequestContext, objects: &[ObjectAt]) -> Result<Vec<Row>> {
+        let kept = |it: &ObjectAt| {
+            let row_of = self.shown.row_of(&it.object, it.revision);
+            it.object.views.with(row_of, Row::of)
+        };
+        let rows: Vec<Option<Row>> = objects.iter().map(kept).collect();
+        let missing = objects.iter().zip(&rows).filter(|(_, row)| row.is_none());
+        let missing: Vec<ObjectAt> = missing.map(|(it, _)| it.clone()).collect();
+        let (made, is_lasting) = self.new_rows(context, &missing).await?;
+        if is_lasting {
+            for (at, row) in missing.iter().zip(&made) {
+                let row_of = self.shown.row_of(&at.object, at.revision);
+                at.object.views.put(row_of, row.as_bytes().clone());
+            }
+        }
+        let mut made = made.into_iter();
+        let rows = rows.into_iter().filter_map(|it| it.or_else(|| made.next()));
+        Ok(rows.collect())
+    }
+
+    /// New rows, and whether they are what they will be for as long as their objects do not change.
+    async fn new_rows(
+        &self,
+        context: &RequestContext,
+        objects: &[ObjectAt],
+    ) -> Result<(Vec<Row>, bool)> {
         let full = self
             .store
             .in_version(context, &self.target.version, objects)
@@ -208,51 +268,62 @@ impl Tables {
                 status::internal("the object cannot be read")
             })?);
         }
-        let cells = self.cells(context, &full, &parsed).await;
-        let rows = cells.iter().zip(&full).zip(objects);
-        Ok(rows
-            .map(|((cells, full), at)| self.row(cells, full, &at.metadata()))
-            .collect())
+        let (cells, is_lasting) = self.cells(context, &full, &parsed).await;
+        Ok((cells.iter().map(|it| Row::new(it)).collect(), is_lasting))
     }
 
-    fn row(&self, cells: &[Value], full: &[u8], metadata: &[u8]) -> Bytes {
-        let mut row = b"{\"cells\":".to_vec();
-        serde_json::to_writer(&mut row, cells).expect("a JSON tree has only string keys");
-        row.extend_from_slice(b",\"object\":");
-        match self.include {
-            IncludeObject::None => row.extend_from_slice(b"null"),
+    /// How long [`Tables::write_object`] is; `None` where the object is to be converted first.
+    fn object_length(&self, object: &CachedObject) -> Option<usize> {
+        let revision = object.revision;
+        let shown = match self.include {
+            IncludeObject::None => "null".len(),
             IncludeObject::Metadata => {
-                row.extend_from_slice(&partial_json(self.meta_version, metadata))
+                let metadata = object.length(&object.metadata(), revision);
+                partial_head(self.meta_version).len() + metadata + "}".len()
             }
-            IncludeObject::Object => row.extend_from_slice(full),
+            IncludeObject::Object => self.shown.length(object, revision)?,
+        };
+        Some(OBJECT.len() + shown + "}".len())
+    }
+
+    /// What stands behind the cells.
+    fn write_object(&self, object: &CachedObject, revision: Revision, out: &mut impl BufMut) {
+        out.put_slice(OBJECT.as_bytes());
+        match self.include {
+            IncludeObject::None => out.put_slice(b"null"),
+            IncludeObject::Metadata => {
+                out.put_slice(partial_head(self.meta_version).as_bytes());
+                object.write(object.metadata(), revision, out);
+                out.put_slice(b"}");
+            }
+            IncludeObject::Object => self.shown.write(object, revision, 0, out),
         }
-        row.push(b'}');
-        row.into()
+        out.put_slice(b"}");
     }
 
     /// A row's cells for each object: the plugin's where it computes them, else by the columns' paths. A plugin
-    /// that fails must not hide its objects, so then the paths are used, too.
+    /// that fails must not hide its objects, so then the paths are used, too. Whether they may be kept.
     async fn cells(
         &self,
         context: &RequestContext,
         json: &[Bytes],
         objects: &[Object],
-    ) -> Vec<Vec<Value>> {
-        let now = self.store.clock().now();
-        let by_path = objects.iter().map(|it| self.columns.cells(&it.0, now));
+    ) -> (Vec<Vec<Cell>>, bool) {
+        let by_path = objects.iter().map(|it| self.columns.cells(&it.0));
         if !self.is_computed {
-            return by_path.collect();
+            return (by_path.collect(), !self.is_scale);
         }
         let mut rows = Vec::with_capacity(json.len());
         for (batch, objects) in json.chunks(CELLS_BATCH).zip(objects.chunks(CELLS_BATCH)) {
             match self.computed(context, batch).await {
                 Some(cells) => rows.extend(objects.iter().zip(cells).map(|(object, cells)| {
-                    std::iter::once(object.name().into()).chain(cells).collect()
+                    let name = std::iter::once(object.name().into());
+                    name.chain(cells).map(Cell::Value).collect()
                 })),
-                None => return by_path.collect(),
+                None => return (by_path.collect(), false),
             }
         }
-        rows
+        (rows, true)
     }
 
     /// The plugin's cells, without the name; `None` where they cannot be used.
@@ -277,6 +348,63 @@ impl Tables {
             other => vec![other],
         });
         Some(cells.collect())
+    }
+}
+
+/// The rows of a list.
+struct Rows {
+    tables: Tables,
+    now: Timestamp,
+    /// Rows that are not kept with their objects.
+    unkept: Mutex<HashMap<Key, Row>>,
+}
+
+impl Rows {
+    /// How many rows there are, and their length. Those that are not there yet are made.
+    async fn measured(&self, context: &RequestContext, objects: &Objects) -> Result<Measure> {
+        let mut measure = Measure::new(objects);
+        while let Some(missing) = measure.missing(self) {
+            let missing: Vec<ObjectAt> = missing.iter().map(ObjectAt::from).collect();
+            let rows = self.tables.rows(context, &missing).await?;
+            for (at, row) in missing.iter().zip(rows) {
+                if self.kept(&at.object, |_| ()).is_none() {
+                    self.unkept().insert(Arc::clone(&at.object.key), row);
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(measure)
+    }
+
+    fn unkept(&self) -> MutexGuard<'_, HashMap<Key, Row>> {
+        self.unkept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept<T>(&self, object: &CachedObject, read: impl Fn(&Row) -> T) -> Option<T> {
+        let row_of = self.tables.shown.row_of(object, object.revision);
+        object.views.with(row_of, |it| read(&Row::of(it)))
+    }
+
+    fn row<T>(&self, object: &CachedObject, read: impl Fn(&Row) -> T) -> Option<T> {
+        let kept = self.kept(object, &read);
+        kept.or_else(|| self.unkept().get(&object.key).map(read))
+    }
+}
+
+impl Item for Rows {
+    fn length(&self, object: &CachedObject) -> Option<usize> {
+        let cells = self.row(object, |row| row.length(self.now))?;
+        Some(cells + self.tables.object_length(object)?)
+    }
+
+    fn write(&self, object: &CachedObject, frames: &mut Frames) {
+        let Some(row) = self.row(object, Row::clone) else {
+            return;
+        };
+        let shown = self.tables.object_length(object).unwrap_or(0);
+        let out = frames.room(row.longest() + shown);
+        row.write(self.now, out);
+        self.tables.write_object(object, object.revision, out);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::endpoints::request::ResourceRequest;
 use crate::endpoints::{get, list, watch};
 use crate::metrics::Metrics;
 use crate::registry::definition::ObjectModel;
-use crate::registry::store::read::tests::fixture::Fixture;
+use crate::registry::store::read::tests::fixture::{Fixture, PREFIX};
 use crate::serving::{Body, ConnectionInfo};
 use std::sync::Arc;
 
@@ -79,6 +79,65 @@ async fn check(it: &Fixture, path: &str, accept: &str, expected: Expect) {
         Err(status) => format!("{} {}: {}", status.code, status.reason, status.message),
     };
     expected.assert_eq(&shown);
+}
+
+/// Lists are written when they are sent: what their head says of them is counted before.
+#[tokio::test]
+async fn lists_are_as_long_as_they_say() {
+    const TABLE: &str = "application/json;as=Table;g=meta.k8s.io;v=v1";
+    for object_model in [ObjectModel::Custom, ObjectModel::Typed] {
+        let it = Fixture::of(object_model).await;
+        for count in [0, 1, 300] {
+            for number in it.cache.snapshot().range(PREFIX, "").count()..count {
+                // Some are longer than a frame.
+                let label = "x".repeat(if number % 50 == 3 { 50_000 } else { 200 });
+                it.put(&format!("n/a{number:03}"), &label).await;
+            }
+            for path in [
+                "v1/anchors",
+                "v2/anchors",
+                "v1/anchors?limit=7",
+                "v1/anchors?includeObject=Object",
+                "v2/anchors?includeObject=Object",
+                "v1/anchors?includeObject=None",
+            ] {
+                for accept in [
+                    "*/*",
+                    PARTIAL_LIST,
+                    TABLE,
+                    "application/json;as=Table;g=meta.k8s.io;v=v1;pretty=1",
+                ] {
+                    let mut request = request(&it, path, accept);
+                    request.headers.remove(http::header::ACCEPT_ENCODING);
+                    let answer = list::list(&mut request, &EveryNamespace).await;
+                    let answer = answer.expect("a list");
+                    let length = http_body::Body::size_hint(answer.body()).exact();
+                    let sent = body(answer).await;
+                    assert_eq!(length, Some(sent.len() as u64), "{path} {accept}");
+                    let list: serde_json::Value = serde_json::from_slice(&sent).expect("JSON");
+                    let items = list.get("items").or(list.get("rows")).expect("items");
+                    let limit = if path.ends_with('7') { 7 } else { count };
+                    let found = items.as_array().map_or(0, Vec::len);
+                    assert_eq!(found, count.min(limit), "{path} {accept}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn rows_are_made_once_and_age() {
+    const TABLE: &str = "application/json;as=Table;g=meta.k8s.io;v=v1";
+    let it = Fixture::new().await;
+    it.put("n/a", "red").await;
+    let first = body(answer(&it, "v2/anchors", TABLE).await.expect("a table")).await;
+    let calls = it.strategy.calls.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(calls, 1, "the row is of the version that was asked for");
+    let again = body(answer(&it, "v2/anchors", TABLE).await.expect("a table")).await;
+    assert_eq!(text(&again), text(&first));
+    it.put("n/a", "blue").await;
+    let changed = body(answer(&it, "v2/anchors", TABLE).await.expect("a table")).await;
+    assert!(text(&changed).contains("blue"));
 }
 
 #[tokio::test]

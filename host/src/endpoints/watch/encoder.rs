@@ -12,7 +12,7 @@ use crate::endpoints::negotiation::{Accepted, MediaType, Transform};
 use crate::endpoints::request::ResourceRequest;
 use crate::endpoints::response::{self, Tables};
 use crate::registry::Store;
-use crate::registry::store::read::{Change, ChangeKind, ObjectAt};
+use crate::registry::store::read::{Change, ChangeKind, ObjectAt, Shown};
 use crate::storage::Revision;
 use crate::storage::watch_cache::CachedObject;
 
@@ -34,6 +34,7 @@ pub(super) struct Encoder {
     store: Arc<Store>,
     context: RequestContext,
     version: String,
+    shown: Shown,
     accepted: Accepted,
     framing: Framing,
     /// Where tables are asked for.
@@ -61,6 +62,7 @@ impl Encoder {
             store: Arc::clone(&request.store),
             context: request.context.clone(),
             version: request.info.version.clone(),
+            shown: request.store.shown_in(&request.info.version),
             accepted,
             framing,
             tables,
@@ -77,6 +79,9 @@ impl Encoder {
     /// Events, one after another. One whose object cannot be shown is left out: the conversion of one object
     /// must not end the watch of all. A delete is told with what needs no conversion.
     pub(super) async fn changes(&mut self, changes: &[Change]) -> Vec<Bytes> {
+        if let Some(frame) = self.copied(changes) {
+            return vec![frame];
+        }
         self.context.deadline = Instant::now() + CALL_TIMEOUT;
         let objects: Vec<ObjectAt> = changes.iter().map(|it| it.at.clone()).collect();
         let shown = self.objects(&objects).await;
@@ -100,12 +105,7 @@ impl Encoder {
                     continue;
                 }
             };
-            let kind = match change.kind {
-                ChangeKind::Added => "ADDED",
-                ChangeKind::Modified => "MODIFIED",
-                ChangeKind::Deleted => "DELETED",
-            };
-            self.event(&mut out, kind, &object);
+            self.event(&mut out, kind_text(change.kind), &object);
             if self.framing == Framing::Messages {
                 frames.push(Bytes::from(std::mem::take(&mut out)));
             }
@@ -114,6 +114,43 @@ impl Encoder {
             frames.push(out.into());
         }
         frames
+    }
+
+    /// The events, if all of them show JSON that lies in the cache as it is: nothing is made of it in between.
+    fn copied(&self, changes: &[Change]) -> Option<Bytes> {
+        if self.framing != Framing::Stream || self.accepted.media != MediaType::Json {
+            return None;
+        }
+        let around = "{'type':'MODIFIED','object':}\n".len();
+        let mut length = 0;
+        for Change { at, .. } in changes {
+            let object = &at.object;
+            length += around;
+            length += match self.accepted.transform {
+                Transform::Full if self.shown.is_stored(object) => {
+                    object.length(&object.whole(), at.revision)
+                }
+                Transform::PartialObjectMetadata(version) => {
+                    let metadata = object.length(&object.metadata(), at.revision);
+                    response::partial_head(version).len() + metadata + "}".len()
+                }
+                _ => return None,
+            };
+        }
+        let mut out = Vec::with_capacity(length);
+        for Change { kind, at } in changes {
+            let object = &at.object;
+            open(&mut out, kind_text(*kind));
+            if let Transform::PartialObjectMetadata(version) = self.accepted.transform {
+                out.extend_from_slice(response::partial_head(version).as_bytes());
+                object.write(object.metadata(), at.revision, &mut out);
+                out.push(b'}');
+            } else {
+                object.write(object.whole(), at.revision, &mut out);
+            }
+            out.extend_from_slice(CLOSE);
+        }
+        Some(out.into())
     }
 
     async fn objects(&mut self, objects: &[ObjectAt]) -> Vec<Result<Bytes>> {
@@ -242,10 +279,25 @@ impl Encoder {
             out.extend_from_slice(&event);
             return;
         }
-        out.extend_from_slice(b"{\"type\":\"");
-        out.extend_from_slice(kind.as_bytes());
-        out.extend_from_slice(b"\",\"object\":");
+        open(out, kind);
         out.extend_from_slice(object);
-        out.extend_from_slice(b"}\n");
+        out.extend_from_slice(CLOSE);
     }
 }
+
+fn kind_text(kind: ChangeKind) -> &'static str {
+    match kind {
+        ChangeKind::Added => "ADDED",
+        ChangeKind::Modified => "MODIFIED",
+        ChangeKind::Deleted => "DELETED",
+    }
+}
+
+/// What an event in JSON begins with; its object follows.
+fn open(out: &mut Vec<u8>, kind: &str) {
+    out.extend_from_slice(b"{\"type\":\"");
+    out.extend_from_slice(kind.as_bytes());
+    out.extend_from_slice(b"\",\"object\":");
+}
+
+const CLOSE: &[u8] = b"}\n";

@@ -7,6 +7,7 @@ use super::{MAX_BYTES, MAX_REQUIREMENTS, too_large};
 use crate::api::quote;
 use crate::api::status::{self, Result};
 use crate::registry::object_meta::names::{label_value_errors, qualified_name_errors};
+use crate::storage::watch_cache::{Attribute, Pairs, Term};
 
 /// All of its requirements must hold; without any it selects everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -55,11 +56,20 @@ impl LabelSelector {
         self.requirements.is_empty()
     }
 
-    /// `labels` sorted by key, as a watch cache keeps them.
-    pub fn matches(&self, labels: &[(Box<str>, Box<str>)]) -> bool {
-        self.requirements.iter().all(|it| {
-            let found = labels.binary_search_by(|(key, _)| key.cmp(&it.key));
-            it.test.holds(found.ok().map(|at| &*labels[at].1))
+    pub fn matches(&self, labels: Pairs<'_>) -> bool {
+        self.requirements
+            .iter()
+            .all(|it| it.test.holds(labels.get(&it.key)))
+    }
+
+    /// The labels that must have one certain value.
+    pub fn exact(&self) -> impl Iterator<Item = Term> {
+        self.requirements.iter().filter_map(|it| match &it.test {
+            Test::In(values) if values.len() == 1 => Some(Term {
+                attribute: Attribute::Label(it.key.clone()),
+                value: values[0].clone(),
+            }),
+            _ => None,
         })
     }
 }
@@ -408,11 +418,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::storage::watch_cache::Attributes;
 
     fn matches(text: &str) -> bool {
         let labels = [("a", "1"), ("example.com/in", "in"), ("n", "10")];
-        let labels = labels.map(|(key, value)| (Box::from(key), Box::from(value)));
-        LabelSelector::parse(text).unwrap().matches(&labels)
+        let attributes = Attributes::new(labels, [], 0..0);
+        let selector = LabelSelector::parse(text).unwrap();
+        selector.matches(attributes.labels())
     }
 
     #[test]

@@ -134,7 +134,7 @@ impl Store {
 
     /// The stored bytes as a tree, in the form of today's schema.
     pub(crate) fn parse(&self, cached: &CachedObject) -> Result<Object> {
-        let mut object = Object::from_slice(&cached.bytes).ok_or_else(|| -> Box<Status> {
+        let mut object = Object::from_slice(&cached.bytes()).ok_or_else(|| -> Box<Status> {
             tracing::error!(key = %cached.key, "a stored object is no JSON object");
             status::internal("the stored object cannot be read")
         })?;

@@ -4,6 +4,7 @@
 //! `resourceVersion=0` sees what is there. A page of a list is read at the revision of its first page for as
 //! long as the cache keeps that, at least 75 s; after that the client is told how to go on (C4).
 
+mod page;
 mod versions;
 mod watching;
 
@@ -15,10 +16,11 @@ use crate::api::status::{self, Cause, Result};
 use crate::api::{RequestContext, quote, strconv};
 use crate::registry::selectors::{FieldSelector, LabelSelector};
 use crate::storage::continue_token::ContinueToken;
-use crate::storage::watch_cache::{CachedObject, Snapshot};
+use crate::storage::watch_cache::{CachedObject, Snapshot, Term};
 use crate::storage::{Key, Revision, Scope};
 
-pub use versions::ObjectAt;
+pub use page::Objects;
+pub use versions::{ObjectAt, Shown};
 pub use watching::{Change, ChangeKind, Step, Watch, WatchRefused, too_old};
 
 /// How long a read waits for a revision that is not there yet (C1).
@@ -37,18 +39,21 @@ pub struct Selection {
 
 impl Selection {
     pub fn matches(&self, object: &CachedObject) -> bool {
-        (self.namespace.is_empty() || self.namespace == *object.namespace)
-            && (self.name.is_empty() || self.name == *object.name)
-            && self.labels.matches(&object.attributes.labels)
-            && self
-                .fields
-                .matches(&object.namespace, &object.name, &object.attributes.fields)
+        if self.is_everything() {
+            return self.namespace.is_empty() || self.namespace == object.namespace();
+        }
+        let (namespace, name) = (object.namespace(), object.name());
+        let attributes = &object.attributes;
+        (self.namespace.is_empty() || self.namespace == namespace)
+            && (self.name.is_empty() || self.name == name)
+            && self.labels.matches(attributes.labels())
+            && self.fields.matches(namespace, name, attributes.fields())
     }
 
     /// Whether it selects the object, or could if that could be read.
     fn may_match(&self, object: &CachedObject) -> bool {
-        let is_meant = (self.namespace.is_empty() || self.namespace == *object.namespace)
-            && (self.name.is_empty() || self.name == *object.name);
+        let is_meant = (self.namespace.is_empty() || self.namespace == object.namespace())
+            && (self.name.is_empty() || self.name == object.name());
         match object.problem() {
             Some(_) => is_meant,
             None => self.matches(object),
@@ -58,6 +63,14 @@ impl Selection {
     /// Whether it is all there is in its namespace.
     fn is_everything(&self) -> bool {
         self.name.is_empty() && self.labels.is_empty() && self.fields.is_empty()
+    }
+
+    /// What each selected object has for certain, and an index can be of.
+    fn terms(&self) -> Vec<Term> {
+        self.labels
+            .exact()
+            .chain(self.fields.exact_others())
+            .collect()
     }
 
     /// The key of the one object that it can select, if there is only one.
@@ -103,7 +116,7 @@ pub struct ListOptions {
 #[derive(Debug, Clone)]
 pub struct List {
     pub revision: Revision,
-    pub items: Vec<Arc<CachedObject>>,
+    pub objects: Objects,
     /// Empty with the last page.
     pub continue_token: String,
     /// What is left behind this page; only known without selectors.
@@ -148,7 +161,7 @@ impl Store {
         };
         if !options.continue_token.is_empty() {
             let (snapshot, start) = self.continued(context, options).await?;
-            return page(self, &snapshot, &start, limit, selection);
+            return self.page(snapshot, &start, limit, selection).await;
         }
         let snapshot = match options.resource_version.as_str() {
             "" => {
@@ -175,7 +188,25 @@ impl Store {
                 }
             }
         };
-        page(self, &snapshot, "", limit, selection)
+        self.page(snapshot, "", limit, selection).await
+    }
+
+    async fn page(
+        &self,
+        mut snapshot: Snapshot,
+        start: &str,
+        limit: usize,
+        selection: &Selection,
+    ) -> Result<List> {
+        let terms = selection.terms();
+        self.cache.narrow(&mut snapshot, &terms);
+        let is_walk = !snapshot.is_narrowed() && !terms.is_empty();
+        let walk = is_walk.then(|| snapshot.clone());
+        let (list, walked) = page::page(self, snapshot, start, limit, selection)?;
+        if let Some(snapshot) = walk {
+            self.index_if_wanted(&snapshot, &terms, &walked).await;
+        }
+        Ok(list)
     }
 
     /// Where a paged list goes on: what it reads, and the key of its next object.
@@ -263,60 +294,6 @@ const INCONSISTENT_CONTINUE: &str = "The provided continue parameter is too old 
     to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list \
     - objects that were created, modified, or deleted between the time the first chunk was returned and now may \
     show up in the list.";
-
-/// Up to `limit` selected objects, from the key `start` on.
-fn page(
-    store: &Store,
-    snapshot: &Snapshot,
-    start: &str,
-    limit: usize,
-    selection: &Selection,
-) -> Result<List> {
-    let mut list = List {
-        revision: snapshot.revision,
-        items: Vec::new(),
-        continue_token: String::new(),
-        remaining: None,
-    };
-    // One key at most: no walk through all the others.
-    if let Some(key) = selection.only_key(store) {
-        let found = snapshot.range(&key, &key).next();
-        let is_meant = |it: &&Arc<CachedObject>| {
-            *it.key == *key && *it.key >= *start && selection.may_match(it)
-        };
-        let found = found.filter(is_meant);
-        list.items.extend(store.readable(found.cloned())?);
-        return Ok(list);
-    }
-    let prefix = selection.prefix(store);
-    let mut unreadable = Vec::new();
-    let mut objects = snapshot.range(&prefix, start);
-    while let Some(object) = objects.next() {
-        if object.problem().is_some() {
-            let is_meant = selection.may_match(object);
-            unreadable.extend(is_meant.then(|| Arc::clone(object)));
-            continue;
-        }
-        if !selection.matches(object) {
-            continue;
-        }
-        list.items.push(Arc::clone(object));
-        if limit == 0 || list.items.len() < limit {
-            continue;
-        }
-        let rest = objects.count();
-        if rest > 0 {
-            let token = ContinueToken::after(&object.key, Some(snapshot.revision));
-            list.continue_token = token.encode(&prefix);
-            list.remaining = selection.is_everything().then_some(rest);
-        }
-        break;
-    }
-    match unreadable.is_empty() {
-        true => Ok(list),
-        false => Err(store.unreadable_status(&unreadable)),
-    }
-}
 
 /// A resourceVersion as Go parses it; the error has Go's words.
 fn parse_version(text: &str) -> Result<Revision, String> {

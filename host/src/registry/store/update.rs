@@ -307,12 +307,15 @@ impl Store {
                 ..DeleteOptions::default()
             };
             let removed = self.remove(context, cached, &options).await;
-            return self.attempt(removed, &cached.name, is_conditional, |deleted: Deleted| {
-                match deleted {
+            return self.attempt(
+                removed,
+                cached.name(),
+                is_conditional,
+                |deleted: Deleted| match deleted {
                     Deleted::Gone(_) => Written::Unstored(new),
                     Deleted::Marked(written) => written,
-                }
-            });
+                },
+            );
         }
         if object_meta::is_unchanged(&new, old) {
             if context.dry_run || !self.is_stale(cached).await? {
@@ -330,14 +333,14 @@ impl Store {
             record: Some(Self::record(&new)),
         };
         let committed = self.storage.commit(context, vec![write]).await;
-        self.attempt(committed, &cached.name, is_conditional, |revision| {
+        self.attempt(committed, cached.name(), is_conditional, |revision| {
             self.committed(&cached.key, new, revision)
         })
     }
 
     async fn is_stale(&self, cached: &CachedObject) -> Result<bool> {
         let is_stale = self.storage.is_stale(&cached.key).await;
-        is_stale.map_err(|error| self.storage_status(error, &cached.name))
+        is_stale.map_err(|error| self.storage_status(error, cached.name()))
     }
 
     fn attempt<T>(

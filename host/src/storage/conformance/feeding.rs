@@ -136,7 +136,7 @@ pub(in crate::storage) async fn watches_after_a_revision_of_the_past(subject: Su
     let past = cache.snapshot_at(r2).unwrap();
     let past: Vec<_> = past
         .range(PREFIX, "")
-        .map(|it| show_parts(&it.key, it.revision, &it.bytes))
+        .map(|it| show_parts(&it.key, it.revision, &it.bytes()))
         .collect();
     assert_eq!(past, [format!("a/x=2@{r2}"), format!("a/y=1@{r1}")]);
     let Err(Expired { oldest }) = cache.watch_after(Revision(0)) else {

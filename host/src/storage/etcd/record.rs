@@ -42,19 +42,20 @@ pub(super) fn encode(record: &Record, mark: Mark) -> Bytes {
     value.freeze()
 }
 
+/// Copies: a slice would keep the whole answer of etcd in memory for as long as the object is cached.
 /// What others wrote below the prefix is a record all the same: an object that does not decode, which can be deleted.
 pub(super) fn decode(key: &str, value: &Bytes) -> Record {
     if value.len() >= HEADER && value[0] == FORM {
         let at = [value[1], value[2], value[3], value[4]];
         let version_at = u32::from_le_bytes(at);
-        let bytes = value.slice(HEADER..);
+        let bytes = Bytes::copy_from_slice(&value[HEADER..]);
         if version_at as usize <= bytes.len() {
             return Record { bytes, version_at };
         }
     }
     tracing::error!(key, "a value in etcd was not written by this server");
     Record {
-        bytes: value.clone(),
+        bytes: Bytes::copy_from_slice(value),
         version_at: 0,
     }
 }

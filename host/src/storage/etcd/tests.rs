@@ -63,7 +63,7 @@ async fn cache_of(storage: &Arc<EtcdStorage>) -> Arc<WatchCache> {
 fn shown(cache: &WatchCache) -> String {
     let snapshot = cache.snapshot();
     let objects = snapshot.range(PREFIX, "");
-    let shown = objects.map(|it| format!("{}@{}", it.name, it.revision));
+    let shown = objects.map(|it| format!("{}@{}", it.name(), it.revision));
     shown.collect::<Vec<_>>().join(" ")
 }
 

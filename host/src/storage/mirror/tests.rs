@@ -90,12 +90,12 @@ impl Setup {
     fn show(&self) -> String {
         let snapshot = self.cache.snapshot();
         let lines = snapshot.range(PREFIX, "").map(|it| {
-            let object = Object::from_slice(&it.bytes).unwrap();
+            let object = Object::from_slice(&it.bytes()).unwrap();
             let finalizers: Vec<_> = object.finalizers().collect();
             format!(
                 "{}/{} {} {} generation {} at {} {}",
-                it.namespace,
-                it.name,
+                it.namespace(),
+                it.name(),
                 object.0["spec"],
                 object.uid(),
                 object.generation(),
@@ -120,7 +120,7 @@ impl Setup {
     /// A write of what the cache has, changed.
     fn edit(&self, name: &str, edit: impl FnOnce(&mut Object)) -> Write {
         let cached = self.cache.get(&key(name)).unwrap();
-        let mut object = Object::from_slice(&cached.bytes).unwrap();
+        let mut object = Object::from_slice(&cached.bytes()).unwrap();
         edit(&mut object);
         write(name, &object, Expected::At(cached.revision))
     }
@@ -162,9 +162,9 @@ async fn next(watcher: &mut Watcher) -> String {
     let events = tokio::time::timeout(Duration::from_secs(300), watcher.next()).await;
     let events = events.expect("an event").unwrap();
     let shown = events.iter().map(|it| match (&it.object, &it.previous) {
-        (Some(now), None) => format!("added {}", now.name),
-        (Some(now), Some(_)) => format!("modified {}", now.name),
-        (None, previous) => format!("deleted {}", previous.as_ref().unwrap().name),
+        (Some(now), None) => format!("added {}", now.name()),
+        (Some(now), Some(_)) => format!("modified {}", now.name()),
+        (None, previous) => format!("deleted {}", previous.as_ref().unwrap().name()),
     });
     shown.collect::<Vec<_>>().join(", ")
 }
@@ -176,7 +176,7 @@ async fn a_get_brings_the_object_up_to_date() {
     setup.refresh(Some("x")).await.unwrap();
     let cached = setup.cache.get(&key("a/x")).unwrap();
     expect![[r#"{"apiVersion":"g/v1","kind":"Anchor","metadata":{"resourceVersion":"2","creationTimestamp":"1970-01-01T00:00:00Z","generation":1,"name":"x","namespace":"a","uid":"uid-1"},"spec":{"color":"red"}}"#]]
-        .assert_eq(std::str::from_utf8(&cached.bytes).unwrap());
+        .assert_eq(std::str::from_utf8(&cached.bytes()).unwrap());
     assert_eq!(
         setup.refresh(Some("x")).await.unwrap(),
         Revision(2),
@@ -208,9 +208,9 @@ async fn a_list_brings_its_namespace_up_to_date() {
         .cache
         .snapshot()
         .range(PREFIX, "")
-        .map(|it| it.name.clone())
+        .map(|it| it.name().to_owned())
         .collect();
-    assert_eq!(names, ["2", "3", "4"].map(Box::from));
+    assert_eq!(names, ["2", "3", "4"]);
     let all = Scope {
         prefix: PREFIX,
         namespace: None,

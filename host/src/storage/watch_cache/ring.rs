@@ -177,6 +177,6 @@ fn undo(event: &CacheEvent) -> Undo {
 }
 
 fn cost(event: &CacheEvent) -> usize {
-    let previous = event.previous.as_ref().map_or(0, |it| it.bytes.len());
+    let previous = event.previous.as_ref().map_or(0, |it| it.whole().len());
     previous + EVENT_OVERHEAD_BYTES
 }

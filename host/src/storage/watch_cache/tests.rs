@@ -1,5 +1,7 @@
 //! What readers of a cache rely on, with an engine played by hand.
 
+mod indexes;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,6 +13,7 @@ use tokio::task::yield_now;
 use super::ring::Window;
 use super::*;
 use crate::api::Object;
+use crate::storage::{Key, Record};
 
 const PREFIX: &str = "objects/g/anchors/";
 
@@ -19,15 +22,17 @@ const PREFIX: &str = "objects/g/anchors/";
 struct CountingIndexer(AtomicUsize);
 
 impl Indexer for CountingIndexer {
-    fn attributes(&self, _key: &str, bytes: &Bytes) -> Attributes {
+    fn attributes(&self, _key: &str, bytes: &Bytes) -> Result<Attributes, String> {
         self.0.fetch_add(1, Ordering::Relaxed);
         let text = std::str::from_utf8(bytes).expect("UTF-8");
         let start = text.find("\"metadata\":").expect("metadata") + "\"metadata\":".len();
         let end = start + text[start..].find('}').expect("a brace") + 1;
-        Attributes {
-            metadata: u32::try_from(start).expect("small")..u32::try_from(end).expect("small"),
-            ..Attributes::default()
-        }
+        let place = |at| u32::try_from(at).expect("small");
+        let spec: serde_json::Value = serde_json::from_slice(bytes).expect("JSON");
+        let color = spec["spec"]["color"].as_str().expect("a color");
+        let labels = (color != "none").then_some(("color", color));
+        let metadata = place(start)..place(end);
+        Ok(Attributes::new(labels, [("spec.color", color)], metadata))
     }
 }
 
@@ -102,13 +107,13 @@ fn shown(snapshot: &Snapshot) -> String {
     let objects: Vec<String> = snapshot
         .range(PREFIX, "")
         .map(|it| {
-            let object = Object::from_slice(&it.bytes).expect("JSON");
+            let object = Object::from_slice(&it.bytes()).expect("JSON");
             assert_eq!(object.resource_version(), it.revision.to_string());
             let color = object.0["spec"]["color"]
                 .as_str()
                 .unwrap_or_default()
                 .to_owned();
-            format!("{}/{}={color}@{}", it.namespace, it.name, it.revision)
+            format!("{}/{}={color}@{}", it.namespace(), it.name(), it.revision)
         })
         .collect();
     format!("{}: {}", snapshot.revision, objects.join(" "))
@@ -120,9 +125,9 @@ fn check_events(events: &[Arc<CacheEvent>], expected: Expect) {
         .iter()
         .map(|it| {
             let side = |object: &Option<Arc<CachedObject>>| {
-                object
-                    .as_ref()
-                    .map_or("-".to_owned(), |it| format!("{}@{}", it.name, it.revision))
+                object.as_ref().map_or("-".to_owned(), |it| {
+                    format!("{}@{}", it.name(), it.revision)
+                })
             };
             format!(
                 "{} {} <- {}",
@@ -144,13 +149,12 @@ fn splices_the_version_and_cuts_the_metadata_out() {
         .get("objects/g/anchors/default/a")
         .expect("there");
     assert_eq!(
-        &object.bytes[object.version.clone()],
-        b"\"resourceVersion\":\"2\","
+        object.metadata_at(Revision(2)),
+        r#"{"resourceVersion":"2","name":"a","namespace":"default"}"#
     );
-    assert_eq!(
-        &object.bytes[object.metadata.clone()],
-        br#"{"resourceVersion":"2","name":"a","namespace":"default"}"#
-    );
+    let shared = object.shared(object.whole(), Revision(2)).concat();
+    assert_eq!(shared, object.bytes());
+    assert_eq!(object.length(&object.whole(), Revision(2)), shared.len());
     assert_eq!(
         object.bytes_at(Revision(1234)),
         r#"{"apiVersion":"g/v1","kind":"Anchor","metadata":{"resourceVersion":"1234","name":"a","namespace":"default"},"spec":{"color":"red"}}"#

@@ -27,9 +27,9 @@ impl Fixture {
             Err(status) => format!("{} {}: {}", status.code, status.reason, status.message),
             Ok(list) => {
                 let names: Vec<String> = list
-                    .items
+                    .items()
                     .iter()
-                    .map(|it| format!("{}@{}", it.name, it.revision))
+                    .map(|it| format!("{}@{}", it.name(), it.revision))
                     .collect();
                 let mut shown = format!("{} of {}", names.join(" "), list.revision);
                 if !list.continue_token.is_empty() {
@@ -127,6 +127,59 @@ async fn selects_by_namespace_name_and_labels() {
         .and_then(|terms| FieldSelector::of(terms, fields))
         .expect("a selector");
     it.check(it.list(by_field).await, expect!["a@4 of 4"]);
+}
+
+#[tokio::test]
+async fn selectors_that_find_little_get_an_index() {
+    let it = Fixture::new().await;
+    for number in 0..1100 {
+        let color = if number % 100 == 7 { "red" } else { "blue" };
+        it.put(&format!("n/a{number:04}"), color).await;
+    }
+    let has_index = || {
+        let mut snapshot = it.cache.snapshot();
+        let terms = colored("color=red").terms();
+        it.cache.narrow(&mut snapshot, &terms);
+        snapshot.is_narrowed()
+    };
+    let options = ListOptions {
+        selection: colored("color=red"),
+        ..at("", None, 4)
+    };
+    let first = it.list(options.clone()).await.expect("a page");
+    let token = first.continue_token.clone();
+    let rest = ListOptions {
+        continue_token: token,
+        limit: 0,
+        ..options.clone()
+    };
+    let expected =
+        expect!["a0407@409 a0507@509 a0607@609 a0707@709 a0807@809 a0907@909 a1007@1009 of 1101"];
+    let mut all = options.clone();
+    all.limit = 0;
+    for expects_index in [false, false, true] {
+        assert_eq!(has_index(), expects_index);
+        it.list(all.clone()).await.expect("a list");
+        let exactly = ListOptions {
+            limit: 11,
+            ..options.clone()
+        };
+        let page = it.list(exactly).await.expect("a page");
+        assert_ne!(
+            page.continue_token, "",
+            "others are behind the last of them"
+        );
+    }
+    it.put("n/a0507", "green").await;
+    it.delete("n/a0607").await;
+    it.check(it.list(rest).await, expected);
+    it.check(
+        it.list(options).await,
+        expect!["a0007@9 a0107@109 a0207@209 a0307@309 of 1103, None more"],
+    );
+    let mut watch = it.watch(ListOptions { limit: 0, ..all }).await;
+    let seen = seen(&mut watch).await;
+    assert_eq!(seen.matches("Added").count(), 9);
 }
 
 #[tokio::test]
@@ -285,7 +338,7 @@ async fn seen(watch: &mut Watch) -> String {
                 let _ = write!(shown, "end of {revision}; ");
             }
             Ok(Step::Unreadable(object)) => {
-                let _ = write!(shown, "{} is unreadable", object.name);
+                let _ = write!(shown, "{} is unreadable", object.name());
                 return shown;
             }
             Err(end) => {
@@ -414,13 +467,13 @@ async fn converts_each_object_once() {
     it.put("n/a", "red").await;
     it.put("n/b", "red").await;
     let list = it.list(at("", None, 0)).await.expect("a list");
-    let objects: Vec<ObjectAt> = list.items.iter().map(ObjectAt::from).collect();
+    let objects: Vec<ObjectAt> = list.items().iter().map(ObjectAt::from).collect();
     let v1 = it
         .store
         .in_version(&it.context, "v1", &objects)
         .await
         .expect("stored");
-    assert_eq!(v1[0].as_ptr(), list.items[0].bytes.as_ptr());
+    assert_eq!(v1[0], list.items()[0].bytes());
     let v2 = it
         .store
         .in_version(&it.context, "v2", &objects)
@@ -465,7 +518,12 @@ async fn the_answer_to_a_write_is_what_that_write_has_made() {
         let object = Object::from_slice(b"{}").expect("JSON");
         match it.store.committed(&key, object, revision) {
             Written::Stored(cached) => {
-                let color = &cached.attributes.labels[0].1;
+                let color = cached
+                    .attributes
+                    .labels()
+                    .next()
+                    .map(|it| it.1)
+                    .unwrap_or_default();
                 format!("{color} at {}", cached.revision)
             }
             Written::Unstored(object) => format!("own at {}", object.resource_version()),
@@ -490,7 +548,7 @@ async fn metadata_needs_no_conversion() {
     let it = Fixture::new().await;
     it.put("n/a", "bad").await;
     let list = it.list(at("", None, 0)).await.expect("a list");
-    let object = ObjectAt::from(&list.items[0]);
+    let object = ObjectAt::from(&list.items()[0]);
     let failed = it
         .store
         .in_version(&it.context, "v2", std::slice::from_ref(&object))

@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 
-use crate::api::object::splice;
+use crate::api::object::version_field;
 use crate::api::status::{self, Result};
 use crate::api::{Object, RequestContext, protobuf};
 use crate::registry::Store;
 use crate::storage::Revision;
-use crate::storage::watch_cache::CachedObject;
+use crate::storage::watch_cache::{CachedObject, Head};
 
 /// Objects of one call of a conversion: its deadline, and the memory that it may take, are for about as many.
 const BATCH_ITEMS: usize = 256;
@@ -22,6 +22,7 @@ const BATCH_BYTES: usize = 4 << 20;
 /// form, 21 of the store's epoch.
 const CONVERTED: u32 = 1 << 8;
 const PROTOBUF_METADATA: u32 = 2 << 8;
+const ROW: u32 = 3 << 8;
 /// The same forms at the revision at which the object ceased to be so.
 const ENDED: u32 = 1 << 31;
 
@@ -45,21 +46,12 @@ impl From<&Arc<CachedObject>> for ObjectAt {
 impl ObjectAt {
     /// The whole object as it is stored.
     pub fn stored(&self) -> Bytes {
-        if self.revision == self.object.revision {
-            return self.object.bytes.clone();
-        }
-        let views = &self.object.views;
-        views
-            .get(ENDED)
-            .unwrap_or_else(|| views.put(ENDED, self.object.bytes_at(self.revision)))
+        self.object.bytes_at(self.revision)
     }
 
     /// The metadata as JSON; it never depends on a conversion.
     pub fn metadata(&self) -> Bytes {
-        let stored = self.stored();
-        // Nothing behind the metadata differs from the object's own bytes, nor does anything before it.
-        let behind = self.object.bytes.len() - self.object.metadata.end;
-        stored.slice(self.object.metadata.start..stored.len() - behind)
+        self.object.metadata_at(self.revision)
     }
 
     /// metav1.PartialObjectMetadata as protobuf, without an envelope.
@@ -67,7 +59,7 @@ impl ObjectAt {
     /// # Errors
     /// 500 where the metadata is not as Kubernetes' is; writes are checked, so that is a bug.
     pub fn protobuf_metadata(&self) -> Result<Bytes> {
-        let key = PROTOBUF_METADATA | self.ended();
+        let key = PROTOBUF_METADATA | ended(&self.object, self.revision);
         if let Some(view) = self.object.views.get(key) {
             return Ok(view);
         }
@@ -81,13 +73,13 @@ impl ObjectAt {
             }
         }
     }
+}
 
-    fn ended(&self) -> u32 {
-        if self.revision == self.object.revision {
-            0
-        } else {
-            ENDED
-        }
+fn ended(object: &CachedObject, revision: Revision) -> u32 {
+    if revision == object.revision {
+        0
+    } else {
+        ENDED
     }
 }
 
@@ -103,6 +95,22 @@ impl Store {
         )
     }
 
+    /// How objects are shown in `version`.
+    pub fn shown_in(&self, version: &str) -> Shown {
+        let position = self
+            .definition()
+            .versions
+            .iter()
+            .position(|it| it.name == version);
+        let index = u32::try_from(position.unwrap_or(0)).unwrap_or(0) & 0xff;
+        Shown {
+            head: self.cache.head(self.json_head(version)),
+            view: self.epoch << 10 & !ENDED | CONVERTED | index,
+            row: self.epoch << 10 & !ENDED | ROW | index,
+            schema_since: self.schema_since,
+        }
+    }
+
     /// Whole objects as JSON in `version`, in the same order. Only those that are not stored in it are
     /// converted, many at once.
     ///
@@ -114,49 +122,35 @@ impl Store {
         version: &str,
         objects: &[ObjectAt],
     ) -> Result<Vec<Bytes>> {
-        let head = self.json_head(version);
-        let position = self
-            .definition()
-            .versions
-            .iter()
-            .position(|it| it.name == version);
-        let index = u32::try_from(position.unwrap_or(0)).unwrap_or(0) & 0xff;
-        let view = self.epoch << 10 & !ENDED | CONVERTED | index;
-        let mut shown = Vec::with_capacity(objects.len());
-        let mut missing = Vec::new();
-        for (at, object) in objects.iter().enumerate() {
-            if self.is_shown_as_stored(&object.object, &head) {
-                shown.push(object.stored());
-                continue;
-            }
-            let made = object.object.views.get(view);
-            if made.is_none() {
-                missing.push(at);
-            }
-            shown.push(made.unwrap_or_default());
-        }
-        let mut left = missing.as_slice();
-        while !left.is_empty() {
-            let (batch, rest) = left.split_at(batch_length(left, objects));
-            left = rest;
-            let sources: Vec<&CachedObject> =
-                batch.iter().map(|at| &*objects[*at].object).collect();
-            let converted = self.converted(context, version, &sources).await?;
-            for (at, json) in batch.iter().zip(converted) {
-                shown[*at] = objects[*at].object.views.put(view, json);
-            }
-        }
-        for (object, json) in objects.iter().zip(&mut shown) {
-            if object.ended() != 0 && !self.is_shown_as_stored(&object.object, &head) {
-                *json = at_revision(json, head.len(), object.object.revision, object.revision);
-            }
-        }
-        Ok(shown)
+        let shown = self.shown_in(version);
+        let missing = objects.iter().filter(|it| !shown.is_there(&it.object));
+        let missing = missing.map(|it| &*it.object).collect();
+        self.convert_all(context, version, &shown, missing).await?;
+        let bytes = objects.iter().map(|it| shown.bytes(it));
+        Ok(bytes.collect())
     }
 
-    /// Whether the stored bytes are what is shown behind `head`: they are of that version, and lack no defaults.
-    fn is_shown_as_stored(&self, object: &CachedObject, head: &str) -> bool {
-        object.bytes.starts_with(head.as_bytes()) && !self.is_of_older_schema(object)
+    /// Makes what [`Shown`] shows of objects for which it is not there yet.
+    ///
+    /// # Errors
+    /// That of the conversion.
+    pub async fn convert_all(
+        &self,
+        context: &RequestContext,
+        version: &str,
+        shown: &Shown,
+        missing: Vec<&CachedObject>,
+    ) -> Result<()> {
+        let mut left = missing.as_slice();
+        while !left.is_empty() {
+            let (batch, rest) = left.split_at(batch_length(left));
+            left = rest;
+            let converted = self.converted(context, version, batch).await?;
+            for (object, json) in batch.iter().zip(converted) {
+                object.views.put(shown.view, json);
+            }
+        }
+        Ok(())
     }
 
     async fn converted(
@@ -165,11 +159,11 @@ impl Store {
         version: &str,
         sources: &[&CachedObject],
     ) -> Result<Vec<Bytes>> {
-        let head = self.json_head(version);
-        let is_stored = |it: &CachedObject| it.bytes.starts_with(head.as_bytes());
+        let head = self.cache.head(self.json_head(version));
+        let is_stored = |it: &CachedObject| it.begins_with(&head);
         // What is stored in this version lacks defaults only.
         let others = sources.iter().filter(|it| !is_stored(it));
-        let others: Vec<Bytes> = others.map(|it| it.bytes.clone()).collect();
+        let others: Vec<Bytes> = others.map(|it| it.bytes()).collect();
         let count = others.len();
         let converted = match count {
             0 => Vec::new(),
@@ -187,13 +181,13 @@ impl Store {
         let mut converted = converted.into_iter();
         for source in sources {
             let json = match is_stored(source) {
-                true => source.bytes.clone(),
+                true => source.bytes(),
                 false => converted.next().unwrap_or_default(),
             };
             let Some(mut object) = Object::from_slice(&json) else {
                 return Err(failed("it returned something that is no object"));
             };
-            if object.name() != &*source.name || object.namespace() != &*source.namespace {
+            if object.name() != source.name() || object.namespace() != source.namespace() {
                 return Err(failed("it changed the object's name"));
             }
             if is_stored(source) {
@@ -209,22 +203,82 @@ impl Store {
     }
 }
 
-/// How many of `left` (positions in `objects`) go into one call; at least one.
-fn batch_length(left: &[usize], objects: &[ObjectAt]) -> usize {
+/// How many of `left` go into one call; at least one.
+fn batch_length(left: &[&CachedObject]) -> usize {
     let mut bytes = 0;
-    let fitting = left.iter().take(BATCH_ITEMS).take_while(|at| {
-        bytes += objects[**at].object.bytes.len();
+    let fitting = left.iter().take(BATCH_ITEMS).take_while(|it| {
+        bytes += it.whole().len();
         bytes <= BATCH_BYTES
     });
     fitting.count().max(1)
 }
 
-/// Another resourceVersion in JSON that [`crate::api::object::Encoded::with_version`] made.
-fn at_revision(json: &Bytes, head: usize, from: Revision, to: Revision) -> Bytes {
-    let at = head + "\"metadata\":{".len();
-    let old = format!("\"resourceVersion\":\"{from}\",").len();
-    let mut rest = Vec::with_capacity(json.len());
-    rest.extend_from_slice(&json[..at]);
-    rest.extend_from_slice(&json[at + old..]);
-    splice(&rest, at, to.0)
+/// How whole objects look in one version: where the JSON of each is, and how it is copied.
+pub struct Shown {
+    /// What the JSON begins with.
+    pub head: Head,
+    view: u32,
+    row: u32,
+    schema_since: Revision,
+}
+
+impl Shown {
+    /// Whether the stored bytes are what is shown: they are of that version, and lack no defaults.
+    pub fn is_stored(&self, object: &CachedObject) -> bool {
+        object.begins_with(&self.head) && object.revision >= self.schema_since
+    }
+
+    /// Whether nothing is to be [made](Store::convert_all) before it can be shown.
+    pub fn is_there(&self, object: &CachedObject) -> bool {
+        self.is_stored(object) || object.views.with(self.view, |_| ()).is_some()
+    }
+
+    /// The length of the JSON; `None` where it is to be made first.
+    pub fn length(&self, object: &CachedObject, revision: Revision) -> Option<usize> {
+        if self.is_stored(object) {
+            return Some(object.length(&object.whole(), revision));
+        }
+        let made = object.views.with(self.view, Bytes::len)?;
+        let field = |revision: Revision| version_field(revision.0).len();
+        Some(made - field(object.revision) + field(revision))
+    }
+
+    fn bytes(&self, at: &ObjectAt) -> Bytes {
+        let object = &at.object;
+        if at.revision == object.revision && !self.is_stored(object) {
+            return object.views.get(self.view).unwrap_or_default();
+        }
+        let length = self.length(object, at.revision).unwrap_or(0);
+        let mut out = Vec::with_capacity(length);
+        self.write(object, at.revision, 0, &mut out);
+        out.into()
+    }
+
+    /// Copies the JSON from a position on, which is not behind the head; nothing where it is to be made first.
+    pub fn write(
+        &self,
+        object: &CachedObject,
+        revision: Revision,
+        from: usize,
+        out: &mut impl BufMut,
+    ) {
+        if self.is_stored(object) {
+            return object.write(from..object.whole().end, revision, out);
+        }
+        object.views.with(self.view, |made| {
+            if revision == object.revision {
+                return out.put_slice(&made[from..]);
+            }
+            // What `Encoded::with_version` has made, with another version.
+            let place = self.head.json.len() + "\"metadata\":{".len();
+            out.put_slice(&made[from..place]);
+            out.put_slice(&version_field(revision.0));
+            out.put_slice(&made[place + version_field(object.revision.0).len()..]);
+        });
+    }
+
+    /// The key of the [view](crate::storage::watch_cache::Views) that keeps an object's table row.
+    pub fn row_of(&self, object: &CachedObject, revision: Revision) -> u32 {
+        self.row | ended(object, revision)
+    }
 }

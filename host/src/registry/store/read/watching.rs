@@ -67,9 +67,11 @@ pub struct Watch {
 
 struct Initial {
     snapshot: Snapshot,
+    /// The only key that can be selected.
+    only: Option<Key>,
     prefix: String,
     /// The first key that was not looked at yet.
-    next: Key,
+    next: String,
     /// Whether the watcher has asked for the state, and thus waits for its end.
     tells_end: bool,
 }
@@ -98,7 +100,8 @@ impl Store {
             waited.map_err(WatchRefused::InStream)?;
         }
         if sends_initial == Some(true) || revision == Revision(0) {
-            let (snapshot, watcher) = self.cache.watch_from_now();
+            let (mut snapshot, watcher) = self.cache.watch_from_now();
+            self.cache.narrow(&mut snapshot, &selection.terms());
             let initial = Initial::new(self, &selection, snapshot, options);
             return Ok(Watch {
                 initial: sends_initial.unwrap_or(true).then_some(initial),
@@ -162,14 +165,11 @@ impl Initial {
         snapshot: Snapshot,
         options: &ListOptions,
     ) -> Self {
-        // One key at most: no walk through all the others.
-        let prefix = match selection.only_key(store) {
-            Some(key) => key.to_string(),
-            None => selection.prefix(store),
-        };
+        let prefix = selection.prefix(store);
         Self {
             snapshot,
-            next: prefix.as_str().into(),
+            only: selection.only_key(store),
+            next: prefix.clone(),
             prefix,
             tells_end: options.send_initial_events == Some(true),
         }
@@ -177,6 +177,20 @@ impl Initial {
 
     /// The next part of the state; `None` when there is no more.
     fn step(&mut self, selection: &Selection) -> Option<Step> {
+        let added = |object: &Arc<CachedObject>| Change {
+            kind: ChangeKind::Added,
+            at: object.into(),
+        };
+        // One key at most: no walk through all the others.
+        if let Some(key) = self.only.take() {
+            // Behind all that begin with the prefix.
+            self.next = "\u{10ffff}".into();
+            let object = self.snapshot.get(&key);
+            return Some(match object.filter(|it| selection.may_match(it)) {
+                Some(object) if object.problem().is_some() => Step::Unreadable(Arc::clone(object)),
+                object => Step::Changes(object.map(added).into_iter().collect()),
+            });
+        }
         let mut last = None;
         let mut changes = Vec::new();
         for object in self
@@ -189,13 +203,10 @@ impl Initial {
                 return Some(Step::Unreadable(Arc::clone(object)));
             }
             if selection.matches(object) {
-                changes.push(Change {
-                    kind: ChangeKind::Added,
-                    at: object.into(),
-                });
+                changes.push(added(object));
             }
         }
-        self.next = format!("{}\0", last?).into();
+        self.next = format!("{}\0", last?);
         Some(Step::Changes(changes))
     }
 }

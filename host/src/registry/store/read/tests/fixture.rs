@@ -62,21 +62,22 @@ impl Strategy for Renaming {
 struct Labels;
 
 impl Indexer for Labels {
-    fn attributes(&self, _: &str, bytes: &Bytes) -> Attributes {
+    fn attributes(&self, _: &str, bytes: &Bytes) -> Result<Attributes, String> {
         let object = Object::from_slice(bytes).expect("stored JSON");
         let labels = object.metadata()["labels"].as_object();
-        let text = |it: &Value| it.as_str().unwrap_or_default().into();
+        fn text(it: &Value) -> &str {
+            it.as_str().unwrap_or_default()
+        }
         let labels = labels.into_iter().flatten();
         let metadata = serde_json::to_vec(&object.metadata()).expect("JSON");
         let start = object.encode().body_at() + "\"metadata\":".len();
         let end = u32::try_from(start + metadata.len()).expect("small");
-        Attributes {
-            labels: labels
-                .map(|(key, value)| (key.as_str().into(), text(value)))
-                .collect(),
-            metadata: u32::try_from(start).expect("small")..end,
-            ..Attributes::default()
-        }
+        let start = u32::try_from(start).expect("small");
+        Ok(Attributes::new(
+            labels.map(|(key, value)| (key.as_str(), text(value))),
+            [],
+            start..end,
+        ))
     }
 }
 
