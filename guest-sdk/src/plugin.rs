@@ -70,7 +70,8 @@ pub trait Convert {
 /// Computes the cells of tables, as `kubectl get` shows them.
 pub trait Columns {
     /// The cells of one row in the order of the manifest's `additionalPrinterColumns`, in the request's
-    /// version: texts, numbers, booleans or `null`.
+    /// version: texts, numbers, booleans or `null`. They may depend on nothing but the object: the host keeps
+    /// them until it changes.
     ///
     /// # Errors
     /// With any failure the host computes the cells by the manifest's JSON paths instead.
