@@ -259,13 +259,24 @@ impl Client {
 
     /// A connection of its own, for what no HTTP library would send; which protocol it is, ALPN says.
     pub async fn connect(&self) -> Result<TlsStream<TcpStream>> {
+        self.connect_over(TcpStream::connect(&self.address).await?)
+            .await
+    }
+
+    /// The same over a socket that the caller has connected to [`Client::address`].
+    pub async fn connect_over(&self, tcp: TcpStream) -> Result<TlsStream<TcpStream>> {
         let host = self.authority.rsplit_once(':').map_or("", |it| it.0);
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned())?;
-        let tcp = TcpStream::connect(&self.address).await?;
         tcp.set_nodelay(true)?;
         Ok(TlsConnector::from(self.tls.clone())
             .connect(name, tcp)
             .await?)
+    }
+
+    /// What is dialled, `host:port`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// The host of its requests.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rcgen::KeyPair;
+use rustix::process::Pid;
 use tempfile::TempDir;
 
 use crate::certificates::{Authority, Signed};
@@ -47,7 +48,7 @@ const AGGREGATION_HEADERS: &[&str] = &[
 /// Ends, with all its data, when dropped.
 pub struct Cluster {
     apiserver: Process,
-    _etcd: Process,
+    etcd: Process,
     peers: PathBuf,
     root: TempDir,
     ca: Authority,
@@ -65,21 +66,31 @@ pub fn peers() -> Option<PathBuf> {
 impl Cluster {
     /// Starts both and waits until kube-apiserver is ready. `flags` are kube-apiserver's, besides the usual.
     pub async fn start(flags: &[&str]) -> Result<Self> {
-        Self::start_with(AGGREGATION, &[AGGREGATION_HEADERS, flags].concat()).await
+        Self::start_with(
+            AGGREGATION,
+            &[AGGREGATION_HEADERS, flags].concat(),
+            Sync::No,
+        )
+        .await
+    }
+
+    /// The same with an etcd that has a write on the disk before it answers: what a benchmark compares with.
+    pub async fn start_durable() -> Result<Self> {
+        Self::start_with(AGGREGATION, AGGREGATION_HEADERS, Sync::Yes).await
     }
 
     /// The same with the aggregation layer not configured: no front proxy certificate, no CA for one.
     pub async fn start_without_aggregation() -> Result<Self> {
-        Self::start_with(&[], &[]).await
+        Self::start_with(&[], &[], Sync::No).await
     }
 
-    async fn start_with(files: &[(&str, &str)], flags: &[&str]) -> Result<Self> {
+    async fn start_with(files: &[(&str, &str)], flags: &[&str], sync: Sync) -> Result<Self> {
         let peers = peers().context("OUTRIGGER_PEERS names no folder")?;
         let root = TempDir::with_prefix("outrigger-cluster-")?;
         let ca = Authority::new("cluster-ca")?;
         write_files(root.path(), &ca)?;
         let etcd_port = free_port()?;
-        let etcd = start_etcd(&peers, root.path(), etcd_port)?;
+        let etcd = start_etcd(&peers, root.path(), etcd_port, sync)?;
         let port = free_port()?;
         let flags: Vec<String> = flags.iter().map(|it| (*it).to_owned()).collect();
         let flags = [
@@ -91,7 +102,7 @@ impl Cluster {
         let apiserver = start_apiserver(&peers, port, etcd_port, &flags, root.path())?;
         let mut cluster = Self {
             apiserver,
-            _etcd: etcd,
+            etcd,
             peers,
             root,
             ca,
@@ -107,6 +118,12 @@ impl Cluster {
     pub async fn restart_apiserver(&mut self) -> Result<()> {
         self.stop_apiserver()?;
         self.resume_apiserver().await
+    }
+
+    /// Of kube-apiserver and its etcd.
+    #[must_use]
+    pub fn pids(&self) -> [Pid; 2] {
+        [self.apiserver.pid(), self.etcd.pid()]
     }
 
     pub fn stop_apiserver(&mut self) -> Result<()> {
@@ -205,7 +222,16 @@ fn write_files(root: &Path, ca: &Authority) -> Result<()> {
     Ok(())
 }
 
-fn start_etcd(peers: &Path, root: &Path, port: u16) -> Result<Process> {
+/// Whether etcd syncs its writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sync {
+    Yes,
+    /// The data live as long as the test.
+    No,
+}
+
+/// Starts etcd on a port, with its data below `root`.
+pub fn start_etcd(peers: &Path, root: &Path, port: u16, sync: Sync) -> Result<Process> {
     let client = format!("http://127.0.0.1:{port}");
     let peer = format!("http://127.0.0.1:{}", free_port()?);
     let mut command = Command::new(peers.join("etcd"));
@@ -216,9 +242,10 @@ fn start_etcd(peers: &Path, root: &Path, port: u16) -> Result<Process> {
         .args(["--advertise-client-urls", &client])
         .args(["--listen-peer-urls", &peer])
         .args(["--initial-advertise-peer-urls", &peer])
-        .args(["--initial-cluster", &format!("default={peer}")])
-        // The data live as long as the test.
-        .arg("--unsafe-no-fsync");
+        .args(["--initial-cluster", &format!("default={peer}")]);
+    if sync == Sync::No {
+        command.arg("--unsafe-no-fsync");
+    }
     Process::spawn("etcd", &mut command, root.join("etcd.log"))
 }
 
