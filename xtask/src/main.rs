@@ -33,7 +33,7 @@ use clap::{Parser, Subcommand};
   cargo xtask test --only integration  one stage
   cargo xtask test --skip e2e,deny     all but two
   cargo xtask test --only kubectls     kubectl of the oldest and the newest release, at length
-  cargo xtask bench                    what requests cost
+  cargo xtask bench                    what requests cost, beside yardsticks and peers
   cargo xtask fuzz schema              one fuzz target, for a minute
   cargo xtask peers                    find or build etcd, kube-apiserver and the rest"
 )]
@@ -48,7 +48,7 @@ enum Command {
     Demo(demo::Args),
     /// Runs the checks and tests in stages; ends with `N passed, N failed, N skipped`.
     Test(test::Args),
-    /// Measures requests to a server built for release, and what a schema costs.
+    /// Measures a server built for release, beside yardsticks and where they are there its peers.
     Bench(bench::Args),
     /// Runs the fuzz targets, or one of them, for as long as is wanted.
     Fuzz(fuzz::Args),

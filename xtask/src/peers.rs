@@ -4,7 +4,8 @@
 //! `tests/peers/go.mod` and `go.sum` pin. A build takes about ten minutes on two cores with a cold cache.
 //! setup-envtest brings no kube-controller-manager, so that is looked for, and built, on its own.
 //!
-//! The kubectl of the oldest supported release is pinned by the module in `tests/peers/kubectl-1.34`.
+//! The kubectl of the oldest supported release is pinned by the module in `tests/peers/kubectl-1.34`, and
+//! sample-apiserver, with which the benchmark compares, by that in `tests/peers/sample-apiserver`.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -30,6 +31,8 @@ const CONTROLLER_MANAGER: (&str, &str) = (
     "kube-controller-manager",
     "k8s.io/kubernetes/cmd/kube-controller-manager",
 );
+
+const SAMPLE_APISERVER: (&str, &str) = ("sample-apiserver", "k8s.io/sample-apiserver");
 
 /// Where the peers are, or why there are none.
 pub(crate) enum Peers {
@@ -100,6 +103,11 @@ pub(crate) fn oldest_kubectl() -> Result<Option<PathBuf>> {
     Pinned::read("tests/peers/kubectl-1.34")?.cached_or_built(KUBECTL)
 }
 
+/// sample-apiserver, or `None` where there is no Go to build it with.
+pub(crate) fn sample_apiserver() -> Result<Option<PathBuf>> {
+    Pinned::read("tests/peers/sample-apiserver")?.cached_or_built(SAMPLE_APISERVER)
+}
+
 /// The peers that are there already.
 pub(crate) fn find() -> Result<Option<PathBuf>> {
     let assets = std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from);
@@ -125,6 +133,8 @@ fn has_all(folder: &Path) -> bool {
 /// What a Go module pins.
 struct Pinned {
     module: PathBuf,
+    /// Of the folder's name in the cache.
+    folder_prefix: &'static str,
     /// Of Kubernetes, e.g. `v1.37.2`.
     version: String,
     /// Changes with any of the pinned modules and with the way they are built.
@@ -136,24 +146,41 @@ impl Pinned {
         let module = workspace::root().join(module);
         let go_mod = std::fs::read_to_string(module.join("go.mod"))?;
         let go_sum = std::fs::read_to_string(module.join("go.sum"))?;
-        let version = go_mod
-            .lines()
-            .map(|line| line.trim().trim_start_matches("require "))
-            .find_map(|line| line.strip_prefix("k8s.io/kubernetes "))
-            .and_then(|it| it.split_whitespace().next())
-            .with_context(|| format!("{}: no k8s.io/kubernetes", module.display()))?
-            .to_owned();
+        let required = |module: &str| {
+            go_mod
+                .lines()
+                .map(|line| line.trim().trim_start_matches("require "))
+                .find_map(|line| line.strip_prefix(module)?.strip_prefix(' '))
+                .and_then(|it| it.split_whitespace().next())
+        };
+        let kubernetes = required("k8s.io/kubernetes").map(str::to_owned);
+        // v0.37 of one of its modules is v1.37 of Kubernetes.
+        let sample = required(SAMPLE_APISERVER.1).map(|it| it.replacen("v0.", "v1.", 1));
+        let folder_prefix = match kubernetes {
+            Some(_) => "",
+            None => "sample-apiserver-",
+        };
+        let version = kubernetes
+            .or(sample)
+            .with_context(|| format!("{}: no k8s.io/kubernetes", module.display()))?;
         let mut hasher = DefaultHasher::new();
         (&go_mod, &go_sum, ldflags(&version)?).hash(&mut hasher);
         Ok(Self {
             module,
+            folder_prefix,
             version,
             fingerprint: hasher.finish(),
         })
     }
 
     fn cached(&self) -> Result<PathBuf> {
-        let folder = format!("peers/{}-{:016x}", self.version, self.fingerprint);
+        let Self {
+            folder_prefix,
+            version,
+            fingerprint,
+            ..
+        } = self;
+        let folder = format!("peers/{folder_prefix}{version}-{fingerprint:016x}");
         Ok(workspace::cache_dir()?.join(folder))
     }
 

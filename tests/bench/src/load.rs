@@ -1,131 +1,150 @@
-//! The load: so many clients, each with one request at a time, all over one HTTP/2 connection, as
-//! kube-apiserver's aggregation layer sends what its clients ask.
+//! The loads: so many clients, each with one request at a time, on up to eight HTTP/2 connections.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
-use bytes::Bytes;
-use http::{Method, Request};
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http2::SendRequest;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use outrigger_tests::client::Client;
-use outrigger_tests::process::Process;
-use tokio::task::{AbortHandle, JoinSet};
+use anyhow::{Result, ensure};
+use rustix::process::Pid;
+use tokio::task::JoinSet;
 
-use crate::report::Cell;
+use crate::client::Connection;
+use crate::client::counting::Counting;
+use crate::report::Cost;
 use crate::resources::{Operation, Resource};
+use crate::servers::Server;
+use crate::statistics::percentile;
+use crate::usage;
 
-/// Requests before the clock starts: the server's pools and the connection's windows fill.
+/// Requests before the clock starts: the server's pools and the connections' windows fill.
 const WARM_UP: Duration = Duration::from_millis(500);
+const MAX_CONNECTIONS: usize = 8;
+/// How many times longer than wanted is waited for the first answer to each client.
+const PATIENCE: u32 = 10;
 
-/// A connection and the task that drives it.
-pub(crate) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
-    authority: String,
-    driver: AbortHandle,
+/// When is measured: from `start` on, until the time is over and each client may have had an answer.
+pub(crate) struct Window {
+    start: Instant,
+    duration: Duration,
+    clients: usize,
+    answered: AtomicUsize,
+    is_over: AtomicBool,
 }
 
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
-}
-
-impl Connection {
-    pub(crate) async fn open(client: &Client) -> Result<Self> {
-        let tls = TokioIo::new(client.connect().await?);
-        let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
-            .initial_stream_window_size(4 << 20)
-            .initial_connection_window_size(16 << 20)
-            .handshake(tls)
-            .await?;
-        Ok(Self {
-            sender,
-            authority: client.authority().to_owned(),
-            driver: tokio::spawn(connection).abort_handle(),
+impl Window {
+    fn after_warm_up(duration: Duration, clients: usize) -> Arc<Self> {
+        Arc::new(Self {
+            start: Instant::now() + WARM_UP,
+            duration,
+            clients,
+            answered: AtomicUsize::new(0),
+            is_over: AtomicBool::new(false),
         })
     }
 
-    pub(crate) fn user(&self) -> User {
-        User {
-            sender: self.sender.clone(),
-            authority: self.authority.clone(),
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Acquire)
+    }
+
+    /// Whether an answer that came now counts, whenever it was asked for.
+    pub(crate) fn counts(&self, now: Instant) -> bool {
+        let counts = now >= self.start && !self.is_over();
+        if counts {
+            self.answered.fetch_add(1, Ordering::AcqRel);
         }
+        counts
+    }
+
+    /// Waits until it is over; a slow server has some more time, but not for ever.
+    async fn wait(&self) {
+        tokio::time::sleep(self.duration).await;
+        let end = self.start + self.duration * PATIENCE;
+        while self.answered.load(Ordering::Acquire) < self.clients && Instant::now() < end {
+            tokio::time::sleep(WARM_UP / 10).await;
+        }
+        self.is_over.store(true, Ordering::Release);
     }
 }
 
-/// One client among others of a connection.
-pub(crate) struct User {
-    sender: SendRequest<Full<Bytes>>,
-    authority: String,
+/// How many clients a connection has when there are `clients` in all.
+fn shares(clients: usize) -> Vec<usize> {
+    let connections = clients.min(MAX_CONNECTIONS);
+    (0..connections)
+        .map(|it| clients / connections + usize::from(it < clients % connections))
+        .collect()
 }
 
-impl User {
-    /// The body of an answer that says that all is well.
-    pub(crate) async fn send(
-        &mut self,
-        method: Method,
-        path: &str,
-        media: &str,
-        body: Bytes,
-    ) -> Result<Bytes> {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("https://{}{path}", self.authority))
-            .header("accept", "application/json")
-            .header("content-type", media)
-            .body(Full::new(body))?;
-        let response = self.sender.send_request(request).await?;
-        let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        ensure!(
-            status.is_success(),
-            "{path}: {status}: {}",
-            String::from_utf8_lossy(&body)
-        );
-        Ok(body)
+/// Repeats one GET.
+pub(crate) async fn reads(
+    server: &Server,
+    path: &str,
+    headers: &[(&str, &str)],
+    clients: usize,
+    duration: Duration,
+) -> Result<Cost> {
+    let mut connections = Vec::new();
+    for (number, share) in shares(clients).into_iter().enumerate() {
+        let connection = Counting::open(&server.client, path, headers, number).await?;
+        connections.push((connection, share));
     }
+    let window = Window::after_warm_up(duration, clients);
+    let mut running = JoinSet::new();
+    for (connection, share) in connections {
+        running.spawn(connection.repeat(share, Arc::clone(&window)));
+    }
+    collect(running, &window, &server.pids).await
 }
 
-/// Does `operation` again and again with `clients` at once.
-pub(crate) async fn measure(
-    connection: &Connection,
-    server: &Process,
+/// Does `operation` again and again.
+pub(crate) async fn writes(
+    server: &Server,
     resource: Resource,
     operation: Operation,
     clients: usize,
     duration: Duration,
-) -> Result<Cell> {
+) -> Result<Cost> {
     let mut users = Vec::new();
-    for number in 0..clients {
-        let mut user = connection.user();
-        let mut work = operation.begin(resource, number);
-        work.prepare(&mut user).await?;
-        users.push((user, work));
+    let mut connections = Vec::new();
+    for share in shares(clients) {
+        let connection = Connection::open(&server.client).await?;
+        for _ in 0..share {
+            let mut user = connection.user();
+            let mut work = operation.begin(resource, users.len());
+            work.prepare(&mut user).await?;
+            users.push((user, work));
+        }
+        connections.push(connection);
     }
-    let start = Instant::now() + WARM_UP;
-    let end = start + duration;
+    let window = Window::after_warm_up(duration, clients);
     let mut running = JoinSet::new();
     for (mut user, mut work) in users {
+        let window = Arc::clone(&window);
         running.spawn(async move {
             let mut latencies: Vec<Duration> = Vec::new();
-            loop {
+            while !window.is_over() {
                 let began = Instant::now();
-                if began > end {
-                    return anyhow::Ok(latencies);
-                }
                 work.once(&mut user).await?;
-                if began >= start {
-                    latencies.push(began.elapsed());
+                let ended = Instant::now();
+                if window.counts(ended) {
+                    latencies.push(ended - began);
                 }
             }
+            Ok(latencies)
         });
     }
-    tokio::time::sleep_until(start.into()).await;
-    let (cpu_before, clock_before) = (cpu_time(server)?, Instant::now());
-    tokio::time::sleep_until(end.into()).await;
-    let (cpu, elapsed) = (cpu_time(server)? - cpu_before, clock_before.elapsed());
+    collect(running, &window, &server.pids).await
+}
+
+/// Looks at the processor time of servers and client while the load runs, and then at what it has measured.
+async fn collect(
+    mut running: JoinSet<Result<Vec<Duration>>>,
+    window: &Window,
+    pids: &[Pid],
+) -> Result<Cost> {
+    tokio::time::sleep_until(window.start.into()).await;
+    let meter = Meter::start(pids)?;
+    window.wait().await;
+    let used = meter.stop()?;
     let mut latencies = Vec::new();
     while let Some(done) = running.join_next().await {
         latencies.extend(done??);
@@ -135,25 +154,79 @@ pub(crate) async fn measure(
         "not one request was answered in time"
     );
     latencies.sort_unstable();
-    let percentile = |percent: usize| {
-        let at = (latencies.len() * percent / 100).min(latencies.len() - 1);
-        latencies[at].as_secs_f64() * 1e6
-    };
-    Ok(Cell {
-        per_second: latencies.len() as f64 / elapsed.as_secs_f64(),
-        p50_us: percentile(50),
-        p99_us: percentile(99),
-        server_cpu_us: cpu.as_secs_f64() * 1e6 / latencies.len() as f64,
-    })
+    Ok(used.cost(&latencies, latencies.len()))
 }
 
-/// User and system time of a process, in steps of 10 ms (proc(5): Linux shows it in hundredths of a second).
-fn cpu_time(process: &Process) -> Result<Duration> {
-    let pid = process.pid().as_raw_nonzero();
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The program's name, in parentheses, may contain anything.
-    let fields = stat.rsplit_once(')').context("no stat")?.1;
-    let mut times = fields.split_whitespace().skip(11).map(str::parse::<u64>);
-    let mut next = || anyhow::Ok(times.next().context("no time")??);
-    Ok(Duration::from_millis(10 * (next()? + next()?)))
+/// Processor time and clock from a moment on.
+pub(crate) struct Meter {
+    pids: Vec<Pid>,
+    server: Duration,
+    client: Duration,
+    clock: Instant,
+}
+
+pub(crate) struct Used {
+    pub(crate) server: Duration,
+    pub(crate) client: Duration,
+    pub(crate) elapsed: Duration,
+}
+
+impl Meter {
+    pub(crate) fn start(pids: &[Pid]) -> Result<Self> {
+        Ok(Self {
+            pids: pids.to_vec(),
+            server: usage::cpu_time(pids)?,
+            client: usage::own_cpu_time()?,
+            clock: Instant::now(),
+        })
+    }
+
+    pub(crate) fn stop(&self) -> Result<Used> {
+        Ok(Used {
+            server: usage::cpu_time(&self.pids)?.saturating_sub(self.server),
+            client: usage::own_cpu_time()?.saturating_sub(self.client),
+            elapsed: self.clock.elapsed(),
+        })
+    }
+}
+
+impl Used {
+    /// Of so many requests; `latencies` are sorted, and may be of some of them only.
+    pub(crate) fn cost(&self, latencies: &[Duration], requests: usize) -> Cost {
+        let each = |time: Duration| time.as_secs_f64() * 1e6 / requests as f64;
+        Cost {
+            per_second: requests as f64 / self.elapsed.as_secs_f64(),
+            p50_us: percentile(latencies, 50),
+            p99_us: percentile(latencies, 99),
+            server_cpu_us: each(self.server),
+            client_cpu_us: each(self.client),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_share_eight_connections() {
+        assert_eq!(shares(1), [1]);
+        assert_eq!(shares(10), [2, 2, 1, 1, 1, 1, 1, 1]);
+        assert_eq!(shares(64), [8; 8]);
+    }
+
+    #[test]
+    fn what_was_used_is_shared_by_all_requests() {
+        let used = Used {
+            server: Duration::from_millis(500),
+            client: Duration::from_millis(100),
+            elapsed: Duration::from_secs(2),
+        };
+        let latencies = [Duration::from_micros(10), Duration::from_micros(30)];
+        let cost = used.cost(&latencies, 1_000);
+        assert_eq!(cost.per_second, 500.0);
+        assert_eq!(cost.server_cpu_us.round(), 500.0);
+        assert_eq!(cost.client_cpu_us.round(), 100.0);
+        assert_eq!(cost.p50_us.round(), 30.0);
+    }
 }

@@ -1,24 +1,46 @@
-//! What was measured: as a table, as JSON, and beside what was measured before.
+//! What was measured: kept as JSON, shown as Markdown, also beside what was measured before.
+
+mod goals;
+mod markdown;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// Names of servers: rows and goals find each other by them.
+pub(crate) mod server {
+    pub(crate) const OUTRIGGER: &str = "outrigger";
+    /// hyper with the same TLS, which answers with bytes that it has.
+    pub(crate) const STATIC: &str = "static server";
+    pub(crate) const SAMPLE: &str = "sample-apiserver + etcd";
+    /// A CustomResourceDefinition in it.
+    pub(crate) const KUBE: &str = "kube-apiserver + etcd";
+    /// A library without what is ours.
+    pub(crate) const BARE: &str = "bare";
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct Report {
     pub(crate) date: String,
     pub(crate) machine: Machine,
+    /// Programs and libraries by name.
+    pub(crate) versions: BTreeMap<String, String>,
+    /// Whether the goals may be judged by it: a whole run, not a quick one.
+    pub(crate) is_full: bool,
+    pub(crate) seconds_each: u64,
+    /// What a reader must know, e.g. what could not be measured and why.
+    pub(crate) notes: Vec<String>,
     pub(crate) schema: Option<SchemaCost>,
-    /// By resource, operation and number of clients.
-    pub(crate) requests: BTreeMap<String, Cell>,
+    /// In the order in which they were measured.
+    pub(crate) rows: Vec<Row>,
+    pub(crate) values: Vec<Value>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct Machine {
     pub(crate) processor: String,
     pub(crate) cores: usize,
@@ -39,15 +61,41 @@ pub(crate) struct SchemaCost {
     pub(crate) prune_default_validate_ns: f64,
 }
 
-/// One operation on one resource with so many clients.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Cell {
+/// One load on one server.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Row {
+    pub(crate) part: String,
+    pub(crate) load: String,
+    /// Each with one request at a time.
+    pub(crate) clients: usize,
+    pub(crate) server: String,
+    #[serde(flatten)]
+    pub(crate) cost: Cost,
+}
+
+/// What one kind of request costs. Requests are events where events are delivered.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Cost {
     pub(crate) per_second: f64,
     pub(crate) p50_us: f64,
     pub(crate) p99_us: f64,
-    /// User and system time of the server's process, per request.
+    /// User and system time per request, of all processes that belong to the server.
     pub(crate) server_cpu_us: f64,
+    /// The same of the program that asks.
+    pub(crate) client_cpu_us: f64,
+}
+
+/// A single figure.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Value {
+    pub(crate) part: String,
+    pub(crate) what: String,
+    pub(crate) server: String,
+    pub(crate) value: f64,
+    pub(crate) unit: String,
 }
 
 impl SchemaCost {
@@ -88,134 +136,38 @@ impl Report {
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// In Markdown, so that it can go into docs/benchmarks.md as it is.
-    pub(crate) fn table(&self, before: Option<&Self>) -> String {
-        let mut out = String::new();
-        let Machine {
-            processor,
-            cores,
-            kernel,
-            memory_gibibytes,
-        } = &self.machine;
-        // Writing to a text cannot fail.
-        let _ = writeln!(
-            out,
-            "{}, {processor}, {cores} cores, {memory_gibibytes} GiB, Linux {kernel}\n",
-            self.date
-        );
-        if let Some(cost) = &self.schema {
-            schema_table(&mut out, cost, before.and_then(|it| it.schema.as_ref()));
-        }
-        if !self.requests.is_empty() {
-            self.request_table(&mut out, before);
-        }
-        out
+    pub(crate) fn cost(&self, load: &str, clients: usize, server: &str) -> Option<&Cost> {
+        let is_it = |it: &&Row| it.load == load && it.clients == clients && it.server == server;
+        self.rows.iter().find(is_it).map(|it| &it.cost)
     }
 
-    fn request_table(&self, out: &mut String, before: Option<&Self>) {
-        let head = "| operation | requests/s | p50 µs | p99 µs | server CPU µs/request |";
-        let rule = "|---|---:|---:|---:|---:|";
-        let (more_head, more_rule) = match before {
-            Some(_) => (
-                " requests/s before | × | CPU before | × |",
-                "---:|---:|---:|---:|",
-            ),
-            None => ("", ""),
-        };
-        let _ = writeln!(out, "{head}{more_head}\n{rule}{more_rule}");
-        for (title, cell) in &self.requests {
-            let Cell {
-                per_second,
-                p50_us,
-                p99_us,
-                server_cpu_us,
-            } = cell;
-            let _ = write!(
-                out,
-                "| {title} | {per_second:.0} | {p50_us:.0} | {p99_us:.0} | {server_cpu_us:.0} |"
-            );
-            if let Some(before) = before {
-                let _ = match before.requests.get(title) {
-                    Some(old) => write!(
-                        out,
-                        " {:.0} | {:.2} | {:.0} | {:.2} |",
-                        old.per_second,
-                        per_second / old.per_second,
-                        old.server_cpu_us,
-                        server_cpu_us / old.server_cpu_us
-                    ),
-                    None => write!(out, " - | - | - | - |"),
-                };
-            }
-            out.push('\n');
-        }
+    pub(crate) fn value(&self, what: &str, server: &str) -> Option<f64> {
+        let is_it = |it: &&Value| it.what == what && it.server == server;
+        self.values.iter().find(is_it).map(|it| it.value)
     }
-}
-
-fn schema_table(out: &mut String, cost: &SchemaCost, before: Option<&SchemaCost>) {
-    type Figure = fn(&SchemaCost) -> f64;
-
-    let _ = writeln!(
-        out,
-        "An object of {} bytes with {} fields, µs for one:\n",
-        cost.object_bytes, cost.fields
-    );
-    let head = ["", " before |"][usize::from(before.is_some())];
-    let rule = ["", "---:|"][usize::from(before.is_some())];
-    let _ = writeln!(out, "| step | now |{head}\n|---|---:|{rule}");
-    let rows: [(&str, Figure); 4] = [
-        ("JSON parsed", |it| it.parse_ns / 1000.0),
-        ("JSON decoded as a body", |it| it.decode_ns / 1000.0),
-        ("pruned, defaulted, validated", |it| {
-            it.prune_default_validate_ns / 1000.0
-        }),
-        ("ratio of the last to the first", SchemaCost::ratio),
-    ];
-    for (title, value) in rows {
-        let _ = write!(out, "| {title} | {:.2} |", value(cost));
-        if let Some(before) = before {
-            let _ = write!(out, " {:.2} |", value(before));
-        }
-        out.push('\n');
-    }
-    out.push('\n');
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod testing {
     use super::*;
 
-    fn report(per_second: f64) -> Report {
-        let cell = Cell {
-            per_second,
-            p50_us: 100.0,
-            p99_us: 900.0,
-            server_cpu_us: 50.0,
-        };
-        Report {
-            date: "2026-01-02".into(),
-            machine: Machine {
-                processor: "P".into(),
-                cores: 2,
-                kernel: "6".into(),
-                memory_gibibytes: 4,
-            },
-            schema: None,
-            requests: [("GET".to_owned(), cell)].into(),
+    pub(crate) fn row(load: &str, clients: usize, server: &str, cost: Cost) -> Row {
+        Row {
+            part: "part".into(),
+            load: load.into(),
+            clients,
+            server: server.into(),
+            cost,
         }
     }
 
-    #[test]
-    fn shows_what_was_before_beside_what_is_now() {
-        let table = report(3000.0).table(Some(&report(2000.0)));
-        assert!(
-            table.contains("| GET | 3000 | 100 | 900 | 50 | 2000 | 1.50 | 50 | 1.00 |"),
-            "{table}"
-        );
-        let table = report(3000.0).table(None);
-        assert!(
-            table.ends_with("| GET | 3000 | 100 | 900 | 50 |\n"),
-            "{table}"
-        );
+    pub(crate) fn value(what: &str, server: &str, value: f64) -> Value {
+        Value {
+            part: "part".into(),
+            what: what.into(),
+            server: server.into(),
+            value,
+            unit: "MiB".into(),
+        }
     }
 }

@@ -1,42 +1,40 @@
-//! What is asked for: resources with a plugin's hooks, with nothing but a schema, and with five managers, and the
-//! operations on them.
+//! What is written and read: resources with a plugin's hooks, with nothing but a schema, and with five managers, and
+//! the operations on them.
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use clap::ValueEnum;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::composition;
-use crate::load::User;
-use crate::schema;
+use crate::client::{Connection, User};
+use crate::servers::{Server, product};
+use crate::{composition, schema};
 
-/// Objects that a list has, each of about 1 KiB.
-pub(crate) const LISTED: usize = 1_000;
+/// Objects that a list has.
+pub(crate) const LISTED: usize = 10_000;
+/// Their namespace.
+pub(crate) const LIST: &str = "list";
+/// Of those that are watched.
+pub(crate) const WATCHED: &str = "watched";
+/// Connections that fill a list, and clients of each.
+const FILLERS: (usize, usize) = (4, 16);
 
 const JSON: &str = "application/json";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// one object of 1 KiB
-    Get,
-    /// 1,000 objects of 1 KiB
-    List,
-    /// a new object
     Create,
-    /// PUT, with the resourceVersion of the answer before
+    /// PUT, with the resourceVersion of the answer before.
     Update,
-    /// a merge patch of one field
+    /// Of one field.
     MergePatch,
-    /// a JSON patch of one field
-    JsonPatch,
-    /// server-side apply that changes one field
+    /// Server-side apply that changes one field.
     Apply,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resource {
-    /// examples/wardle: hooks that default and validate, in a component.
+    /// examples/wardle, with hooks that default and validate; sample-apiserver has the same in Go.
     Hooks,
     /// A CustomResourceDefinition with a schema of forty fields.
     Schema,
@@ -48,31 +46,29 @@ pub(crate) enum Resource {
 const MANAGERS: [&str; 5] = ["m0", "m1", "m2", "m3", "m4"];
 
 impl Resource {
-    pub(crate) const ALL: [Self; 3] = [Self::Hooks, Self::Schema, Self::Managed];
-
     pub(crate) fn title(self) -> &'static str {
         match self {
-            Self::Hooks => "plugin",
-            Self::Schema => "definition",
-            Self::Managed => "five managers",
+            Self::Hooks => "1 KiB, with hooks",
+            Self::Schema => "2 KiB, schema",
+            Self::Managed => "10 KiB, five managers",
         }
     }
 
-    /// Of managed objects only what changes a field is of interest.
-    pub(crate) fn takes(self, operation: Operation) -> bool {
-        self != Self::Managed || matches!(operation, Operation::MergePatch | Operation::Apply)
+    pub(crate) fn collection(self, namespace: &str) -> String {
+        let (group_version, plural) = match self {
+            Self::Hooks => ("wardle.example.com/v1beta1", "flunders"),
+            Self::Schema => ("bench.example.com/v1", "workloads"),
+            Self::Managed => ("bench.example.com/v1", "compositions"),
+        };
+        format!("/apis/{group_version}/namespaces/{namespace}/{plural}")
     }
 
-    /// Lists have a namespace of their own.
-    fn collection(self, namespace: &str) -> String {
+    /// The prefix of its keys in a store.
+    pub(crate) fn prefix(self) -> &'static str {
         match self {
-            Self::Hooks => {
-                format!("/apis/wardle.example.com/v1beta1/namespaces/{namespace}/flunders")
-            }
-            Self::Schema => format!("/apis/bench.example.com/v1/namespaces/{namespace}/workloads"),
-            Self::Managed => {
-                format!("/apis/bench.example.com/v1/namespaces/{namespace}/compositions")
-            }
+            Self::Hooks => "objects/wardle.example.com/flunders/",
+            Self::Schema => "objects/bench.example.com/workloads/",
+            Self::Managed => "objects/bench.example.com/compositions/",
         }
     }
 
@@ -81,13 +77,19 @@ impl Resource {
         self.collection("default")
     }
 
-    fn object(self, name: &str, round: u64) -> Value {
+    /// One of the objects of the list.
+    pub(crate) fn listed(self) -> String {
+        let name = product::name(LISTED / 2);
+        format!("{}/{name}", self.collection(LIST))
+    }
+
+    pub(crate) fn object(self, name: &str, round: u64) -> Value {
         match self {
             Self::Hooks => json!({
                 "apiVersion": "wardle.example.com/v1beta1", "kind": "Flunder",
                 "metadata": {
                     "name": name,
-                    "annotations": {"bench.example.com/filler": "x".repeat(700)},
+                    "annotations": {"bench.example.com/filler": "x".repeat(400)},
                 },
                 "spec": {"referenceType": "Flunder", "flunderReference": format!("number-{round}")},
             }),
@@ -101,6 +103,30 @@ impl Resource {
         }
     }
 
+    /// The CustomResourceDefinition, where it has one.
+    pub(crate) fn definition(self) -> Option<Value> {
+        let (kind, plural, schema) = match self {
+            Self::Hooks => return None,
+            Self::Schema => ("Workload", "workloads", schema::definition()),
+            Self::Managed => ("Composition", "compositions", composition::schema()),
+        };
+        Some(json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("{plural}.bench.example.com")},
+            "spec": {
+                "group": "bench.example.com",
+                "scope": "Namespaced",
+                "names": {
+                    "plural": plural, "singular": kind.to_lowercase(), "kind": kind, "listKind": format!("{kind}List"),
+                },
+                "versions": [{
+                    "name": "v1", "served": true, "storage": true,
+                    "schema": {"openAPIV3Schema": schema},
+                }],
+            },
+        }))
+    }
+
     /// The field that updates and patches change.
     fn changed(self) -> &'static str {
         match self {
@@ -109,16 +135,48 @@ impl Resource {
         }
     }
 
-    /// Fills the list.
-    pub(crate) async fn fill(self, user: &mut User) -> Result<()> {
-        if !self.takes(Operation::List) {
-            return Ok(());
+    pub(crate) async fn create(self, user: &mut User, namespace: &str, name: &str) -> Result<()> {
+        let body = self.object(name, 0).to_string().into();
+        user.send(Method::POST, &self.collection(namespace), JSON, body)
+            .await?;
+        Ok(())
+    }
+
+    pub(crate) async fn merge_patch(
+        self,
+        user: &mut User,
+        namespace: &str,
+        name: &str,
+        round: u64,
+    ) -> Result<Bytes> {
+        let item = format!("{}/{name}", self.collection(namespace));
+        let body = format!(r#"{{"spec":{{"{}":"number-{round}"}}}}"#, self.changed());
+        let media = "application/merge-patch+json";
+        user.send(Method::PATCH, &item, media, body.into()).await
+    }
+
+    /// Makes the objects of a list by requests.
+    pub(crate) async fn fill(self, server: &Server, count: usize) -> Result<()> {
+        let (connections, clients) = FILLERS;
+        let step = connections * clients;
+        let mut filling = tokio::task::JoinSet::new();
+        let mut opened = Vec::new();
+        for connection in 0..connections {
+            let open = Connection::open(&server.client).await?;
+            for client in 0..clients {
+                let mut user = open.user();
+                let first = connection * clients + client;
+                filling.spawn(async move {
+                    for number in (first..count).step_by(step) {
+                        self.create(&mut user, LIST, &product::name(number)).await?;
+                    }
+                    anyhow::Ok(())
+                });
+            }
+            opened.push(open);
         }
-        let path = self.collection("list");
-        for number in 0..LISTED {
-            let object = self.object(&format!("listed-{number:04}"), 0);
-            let body = object.to_string().into();
-            user.send(Method::POST, &path, JSON, body).await?;
+        while let Some(done) = filling.join_next().await {
+            done??;
         }
         Ok(())
     }
@@ -134,9 +192,14 @@ pub(crate) struct Work {
 }
 
 impl Operation {
-    pub(crate) fn title(self) -> String {
-        let name = self.to_possible_value();
-        name.map_or_else(String::new, |it| it.get_name().to_owned())
+    pub(crate) fn load(self, resource: Resource) -> String {
+        let operation = match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::MergePatch => "merge patch",
+            Self::Apply => "apply",
+        };
+        format!("{operation}, {}", resource.title())
     }
 
     pub(crate) fn begin(self, resource: Resource, client: usize) -> Work {
@@ -178,16 +241,7 @@ impl Work {
         self.round += 1;
         let (collection, name, round) = (self.resource.path(), &self.name, self.round);
         let item = format!("{collection}/{name}");
-        let field = self.resource.changed();
         match self.operation {
-            Operation::Get => {
-                let path = format!("{}/listed-0500", self.resource.collection("list"));
-                user.send(Method::GET, &path, JSON, Bytes::new()).await?;
-            }
-            Operation::List => {
-                let path = self.resource.collection("list");
-                user.send(Method::GET, &path, JSON, Bytes::new()).await?;
-            }
             Operation::Create => {
                 let object = self.resource.object(&format!("{name}-{round}"), round);
                 let body = object.to_string().into();
@@ -201,16 +255,9 @@ impl Work {
                 self.resource_version = resource_version(&answer)?;
             }
             Operation::MergePatch => {
-                let body = format!(r#"{{"spec":{{"{field}":"number-{round}"}}}}"#);
-                let media = "application/merge-patch+json";
-                user.send(Method::PATCH, &item, media, body.into()).await?;
-            }
-            Operation::JsonPatch => {
-                let body = format!(
-                    r#"[{{"op":"replace","path":"/spec/{field}","value":"number-{round}"}}]"#
-                );
-                let media = "application/json-patch+json";
-                user.send(Method::PATCH, &item, media, body.into()).await?;
+                self.resource
+                    .merge_patch(user, "default", name, round)
+                    .await?;
             }
             Operation::Apply => {
                 let object = self.resource.object(name, round);
@@ -236,4 +283,23 @@ fn resource_version(answer: &Bytes) -> Result<String> {
     let rest = text.split_once(FIELD).context("no resourceVersion")?.1;
     let version = rest.split('"').next();
     Ok(version.unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::loads;
+
+    #[test]
+    fn loads_have_the_names_that_goals_look_for() {
+        assert_eq!(Operation::Create.load(Resource::Hooks), loads::CREATE);
+        assert_eq!(
+            Operation::Apply.load(Resource::Managed),
+            loads::APPLY_MANAGED
+        );
+        assert_eq!(
+            Operation::MergePatch.load(Resource::Managed),
+            loads::PATCH_MANAGED
+        );
+    }
 }
