@@ -13,6 +13,7 @@
 
 mod controllers;
 mod discovery;
+mod linearizability;
 mod own_certificate;
 mod registration;
 mod replicas;
@@ -27,7 +28,7 @@ use outrigger_tests::installed::Installed;
 use outrigger_tests::tally::Tally;
 use outrigger_tests::{cluster, controller_manager, process};
 
-const TESTS: usize = 18 + CONTROLLER_TESTS;
+const TESTS: usize = 19 + CONTROLLER_TESTS;
 const CONTROLLER_TESTS: usize = 7;
 
 #[tokio::main(flavor = "current_thread")]
@@ -59,10 +60,16 @@ async fn run(tally: &mut Tally) {
     let name = "two_replicas_are_replaced_one_after_the_other_without_a_failed_request";
     tally.test(name, rolling::replace_two()).await;
 
+    let name =
+        "clients_of_two_replicas_see_one_order_of_all_changes_over_cuts_and_restarts_of_etcd";
+    tally
+        .test(name, linearizability::over_cuts_and_restarts())
+        .await;
+
     let name = "sets_up_an_extension_api_server_step_by_step";
     let Some(mut installed) = tally.needed(name, setup::fifteen_steps()).await else {
-        tally.failed += TESTS - 4;
-        println!("the other {} tests need it", TESTS - 4);
+        tally.failed += TESTS - 5;
+        println!("the other {} tests need it", TESTS - 5);
         return;
     };
     let it = &mut installed;

@@ -12,6 +12,7 @@ pub mod host;
 pub mod installed;
 pub mod kubeconfig;
 pub mod kubectl;
+pub mod line;
 pub mod linearizability;
 pub mod load;
 pub mod pod;
