@@ -39,6 +39,7 @@ use hyper::body::Incoming;
 use tokio::sync::watch as watch_channel;
 use tokio::time::Instant;
 
+use crate::api::GroupVersion;
 use crate::api::RequestContext;
 use crate::api::RequestInfo;
 use crate::api::query;
@@ -69,6 +70,9 @@ pub struct Served {
 }
 
 /// Answers requests.
+/// Whether a group-version is registered for this server and its replicas.
+pub type Elsewhere = dyn Fn(&GroupVersion) -> bool + Send + Sync;
+
 pub struct Api {
     pub served: Arc<ArcSwap<Served>>,
     pub authenticators: Arc<Authenticators>,
@@ -77,6 +81,8 @@ pub struct Api {
     pub flow_control: FlowControl,
     pub health: Arc<health::Health>,
     pub metrics: Arc<Metrics>,
+    /// Which group-versions that are not served here another replica serves, for all that the cluster knows.
+    pub elsewhere: Arc<Elsewhere>,
     /// True once the server stops: watches end.
     pub draining: watch_channel::Receiver<bool>,
 }
@@ -212,7 +218,11 @@ impl Api {
             dry_run: false,
         };
         let Some(store) = routing::find(&served.registry, info) else {
-            if !served.is_complete {
+            let wanted = GroupVersion {
+                group: info.group.clone(),
+                version: info.version.clone(),
+            };
+            if !served.is_complete || self.is_elsewhere(&served, &wanted) {
                 return Err(not_yet_installed());
             }
             return routing::unknown_resource(&served.registry, info);
@@ -254,10 +264,26 @@ impl Api {
         if let Some(answer) = served.documents.answer(method, uri, headers) {
             return answer;
         }
-        if !served.is_complete {
+        let wanted = info.path.strip_prefix("/apis/").and_then(|below| {
+            let (group, version) = below.trim_end_matches('/').split_once('/')?;
+            let (group, version) = (group.to_owned(), version.to_owned());
+            Some(GroupVersion { group, version })
+        });
+        let is_elsewhere = wanted.is_some_and(|it| self.is_elsewhere(served, &it));
+        if !served.is_complete || is_elsewhere {
             return Err(not_yet_installed());
         }
         Ok(served.documents.not_found())
+    }
+
+    /// While replicas have different plugins, what one of them lacks is not gone: a 404 would tell the garbage collector
+    /// so.
+    fn is_elsewhere(&self, served: &Served, wanted: &GroupVersion) -> bool {
+        let mut here = served.registry.stores().map(|it| it.definition());
+        let is_here = here.any(|it| {
+            it.group == wanted.group && it.versions.iter().any(|it| it.name == wanted.version)
+        });
+        !is_here && (self.elsewhere)(wanted)
     }
 
     async fn answer_resource(

@@ -20,6 +20,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::ambient::{RandomUids, SystemClock};
+use crate::api::GroupVersion;
 use crate::config::{Config, StoreConfig};
 use crate::endpoints::discovery::Documents;
 use crate::endpoints::health::Health;
@@ -154,6 +155,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             async move { admin::announce(&administrator, &data_dir, address, &health).await },
         );
     }
+    let registration = identity.registration.clone();
+    let elsewhere =
+        move |it: &GroupVersion| registration.as_ref().is_some_and(|by| by.is_elsewhere(it));
     let api = Arc::new(Api {
         served,
         authenticators: identity.authenticators,
@@ -162,6 +166,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         flow_control: FlowControl::default(),
         health,
         metrics,
+        elsewhere: Arc::new(elsewhere),
         draining: phases.draining.subscribe(),
     });
     tracing::info!(%address, data_dir = %data_dir.display(), "serving");

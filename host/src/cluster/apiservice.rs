@@ -101,6 +101,15 @@ impl ApiServices {
         })
     }
 
+    /// Whether kube-apiserver sends requests for the group version here, or to a replica; as far as is known.
+    pub fn is_registered(&self, group_version: &GroupVersion) -> bool {
+        let name = plan::name(group_version);
+        self.with_state(|state| {
+            let object = state.actual.as_ref().and_then(|it| it.get(&name));
+            object.is_some_and(|it| plan::foreign(&name, it, &self.service).is_none())
+        })
+    }
+
     /// Unregisters these, or leaves that to the replica that leads, and waits until kube-apiserver sends no more
     /// requests for them, so that they can stop being served.
     ///

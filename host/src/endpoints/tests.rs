@@ -67,6 +67,7 @@ impl Chain {
             flow_control: FlowControl::with_seats(1, 1),
             health: Arc::new(health::Health::new(Arc::new(Vec::new))),
             metrics: Arc::default(),
+            elsewhere: Arc::new(|it| it.group == "elsewhere"),
             draining,
         };
         Self {
@@ -182,6 +183,19 @@ async fn what_cannot_be_read_is_removed_by_those_alone_who_may() {
         content-type: application/json
         {"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"anchors.g \"a\" is forbidden: not permitted to do \"unsafe-delete-ignore-read-errors\", reason: no rule","reason":"Forbidden","details":{"name":"a","group":"g","kind":"anchors"},"code":403}
     "#]]).await;
+}
+
+#[tokio::test]
+async fn what_another_replica_serves_is_not_gone() {
+    let chain = Chain::start(true, true).await;
+    for path in ["/apis/elsewhere/v1/things", "/apis/elsewhere/v1"] {
+        chain.check(path, expect![[r#"
+            503
+            content-type: application/json
+            retry-after: 5
+            {"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"the request has been made before all known HTTP paths have been installed, please try again","reason":"ServiceUnavailable","details":{"retryAfterSeconds":5},"code":503}
+        "#]]).await;
+    }
 }
 
 #[tokio::test]

@@ -32,6 +32,9 @@ pub(super) trait Registration: Send + Sync {
     /// Why the group-version cannot be served here: somebody else does. One line.
     fn foreign(&self, served: &GroupVersion) -> Option<String>;
 
+    /// Whether other replicas serve the group-version, if this one does not: it is registered.
+    fn is_elsewhere(&self, group_version: &GroupVersion) -> bool;
+
     /// Leaves what is registered to other replicas, if there are some. Returns after a bounded time.
     async fn hand_over(&self);
 }

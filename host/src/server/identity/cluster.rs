@@ -250,6 +250,10 @@ impl Registration for Registered {
         self.api_services.foreign(served)
     }
 
+    fn is_elsewhere(&self, group_version: &GroupVersion) -> bool {
+        self.election.is_some() && self.api_services.is_registered(group_version)
+    }
+
     async fn hand_over(&self) {
         if let Some(election) = &self.election {
             election.resign().await;
