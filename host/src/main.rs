@@ -3,7 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use outrigger::cli::Args;
+
+/// A request is a few dozen small allocations on whichever thread runs it: docs/benchmarks.md has what this saves.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     match Args::parse().run() {
