@@ -12,7 +12,7 @@ use crate::endpoints::Served;
 use crate::plugin::Lister;
 use crate::registry::Store;
 use crate::registry::selectors::LabelSelector;
-use crate::storage::Scope;
+use crate::registry::store::read::{ListOptions, Selection};
 
 pub(super) struct RegistryLister {
     served: Arc<ArcSwap<Served>>,
@@ -61,36 +61,17 @@ impl Lister for RegistryLister {
         label_selector: &str,
     ) -> Result<Vec<Bytes>> {
         let store = self.store(resource)?;
-        let selector = LabelSelector::parse(label_selector)?;
-        let prefix = match namespace {
-            Some(namespace) => format!("{}{namespace}/", store.prefix()),
-            None => store.prefix().to_owned(),
+        let options = ListOptions {
+            selection: Selection {
+                namespace: namespace.unwrap_or_default().to_owned(),
+                labels: LabelSelector::parse(label_selector)?,
+                ..Selection::default()
+            },
+            ..ListOptions::default()
         };
-        let scope = Scope {
-            prefix: store.prefix(),
-            namespace,
-            name: None,
-        };
-        let refreshed = store.storage().refresh(context, scope).await;
-        refreshed.map_err(|error| store.storage_status(error, ""))?;
-        let snapshot = store.cache().snapshot();
-        let unreadable = snapshot
-            .range(&prefix, "")
-            .filter(|it| it.problem().is_some());
-        let unreadable: Vec<_> = unreadable.cloned().collect();
-        if !unreadable.is_empty() {
-            return Err(store.unreadable_status(&unreadable));
-        }
-        let selected = snapshot
-            .range(&prefix, "")
-            .filter(|it| selector.matches(it.attributes.labels()));
-        in_version(
-            &store,
-            context,
-            &resource.version,
-            selected.map(|it| it.bytes()).collect(),
-        )
-        .await
+        let list = store.list(context, &options).await?;
+        let items = list.items().iter().map(|it| it.bytes()).collect();
+        in_version(&store, context, &resource.version, items).await
     }
 }
 
