@@ -243,11 +243,10 @@ impl FromStr for ServiceReference {
 
 /// `5m`, `1h30m` or `90s`, as Go's flags take them; `0` is `None`.
 pub fn parse_interval(text: &str) -> Result<Option<Duration>, String> {
-    if text == "0" {
-        return Ok(None);
-    }
-    let parsed = text.parse::<jiff::SignedDuration>().ok();
-    let parsed = parsed.and_then(|it| Duration::try_from(it).ok());
+    // One below zero would be read as none.
+    let parsed = duration::parse(text)
+        .ok()
+        .filter(|_| !text.starts_with('-'));
     match parsed {
         Some(interval) if interval.is_zero() => Ok(None),
         Some(interval) if interval >= Duration::from_secs(1) => Ok(Some(interval)),

@@ -76,7 +76,7 @@ impl Client {
         request: proto::RangeRequest,
         deadline: Instant,
     ) -> Result<proto::RangeResponse, Failure> {
-        self.repeat(RANGE, request, deadline).await
+        self.repeat(RANGE, &request, deadline).await
     }
 
     /// Reads once.
@@ -84,7 +84,7 @@ impl Client {
         &self,
         request: proto::RangeRequest,
     ) -> Result<proto::RangeResponse, Failure> {
-        self.call(RANGE, request, Instant::now() + REQUEST_TIMEOUT)
+        self.call(RANGE, &request, Instant::now() + REQUEST_TIMEOUT)
             .await
     }
 
@@ -94,7 +94,7 @@ impl Client {
         request: proto::TxnRequest,
         deadline: Instant,
     ) -> Result<proto::TxnResponse, Failure> {
-        self.repeat(TXN, request, deadline).await
+        self.repeat(TXN, &request, deadline).await
     }
 
     /// Writes, with one try.
@@ -103,14 +103,14 @@ impl Client {
         request: proto::TxnRequest,
         deadline: Instant,
     ) -> Result<proto::TxnResponse, Failure> {
-        self.call(TXN, request, deadline).await
+        self.call(TXN, &request, deadline).await
     }
 
     pub(super) async fn compact(&self, revision: i64) -> Result<(), Failure> {
         let request = proto::CompactionRequest { revision };
         let deadline = Instant::now() + REQUEST_TIMEOUT;
         let answer: Result<proto::CompactionResponse, _> =
-            self.call(COMPACT, request, deadline).await;
+            self.call(COMPACT, &request, deadline).await;
         answer.map(drop)
     }
 
@@ -118,7 +118,7 @@ impl Client {
     async fn repeat<M, A>(
         &self,
         path: &'static str,
-        request: M,
+        request: &M,
         deadline: Instant,
     ) -> Result<A, Failure>
     where
@@ -128,7 +128,7 @@ impl Client {
         let mut back_off = BackOff::default();
         let mut before: Option<Failure> = None;
         loop {
-            let failure = match self.call(path, request.clone(), deadline).await {
+            let failure = match self.call(path, request, deadline).await {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => failure,
             };
@@ -149,18 +149,17 @@ impl Client {
     pub(super) async fn call<M, A>(
         &self,
         path: &'static str,
-        request: M,
+        request: &M,
         deadline: Instant,
     ) -> Result<A, Failure>
     where
         M: Message + Clone + 'static,
         A: Message + Default + 'static,
     {
-        let again = request.clone();
         match self.call_once(path, request, deadline).await {
             Err(failure) if failure.effect == Effect::NoToken => {
                 self.state().token = None;
-                self.call_once(path, again, deadline).await
+                self.call_once(path, request, deadline).await
             }
             answer => answer,
         }
@@ -169,16 +168,16 @@ impl Client {
     async fn call_once<M, A>(
         &self,
         path: &'static str,
-        request: M,
+        request: &M,
         deadline: Instant,
     ) -> Result<A, Failure>
     where
-        M: Message + 'static,
+        M: Message + Clone + 'static,
         A: Message + Default + 'static,
     {
         let connection = self.connection().await?;
         let token = self.token(&connection).await?;
-        self.unary(&connection, path, token, request, deadline)
+        self.unary(&connection, path, token, request.clone(), deadline)
             .await
     }
 

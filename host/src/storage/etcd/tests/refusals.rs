@@ -250,9 +250,7 @@ async fn users_and_their_rights() {
     };
     let ask = async |path: &'static str, request: Named| {
         until(path, async || {
-            let answer = client
-                .call::<_, Nothing>(path, request.clone(), deadline)
-                .await;
+            let answer = client.call::<_, Nothing>(path, &request, deadline).await;
             answer.ok()
         })
         .await
@@ -275,7 +273,7 @@ async fn users_and_their_rights() {
         }),
     };
     client
-        .call::<_, Nothing>("/etcdserverpb.Auth/RoleGrantPermission", grant, deadline)
+        .call::<_, Nothing>("/etcdserverpb.Auth/RoleGrantPermission", &grant, deadline)
         .await
         .unwrap();
     ask("/etcdserverpb.Auth/AuthEnable", named("", "")).await;
