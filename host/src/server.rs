@@ -10,7 +10,7 @@ mod opening;
 mod store;
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -29,15 +29,15 @@ use crate::flow_control::FlowControl;
 use crate::metrics::Metrics;
 use crate::plugin::{Engine, Loader, LoaderConfig};
 use crate::registry::Registry;
-use crate::serving;
+use crate::serving::{self, Bound};
 use crate::shutdown::Shutdown;
 use crate::storage::Storage;
-use crate::storage::encrypted::EncryptedStorage;
 use assembly::Assembly;
 use checks::{Checks, EncryptionChecks};
 use encryption::EncryptionKeys;
-use identity::{Identity, Replicas};
+use identity::{Identity, Registration, Replicas};
 use opening::Opening;
+use store::OpenStore;
 pub(crate) use store::etcd_options;
 
 /// How long a ready check waits between two looks at the start.
@@ -89,14 +89,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     };
     let mut tasks = JoinSet::new();
     let keys = EncryptionKeys::open(encryption, &mut tasks).await?;
-    let encrypted = Arc::new(OnceLock::new());
-    let (of_keys, layer) = (keys.current(), Arc::clone(&encrypted));
-    let over = move |engine| {
-        let made = Arc::new(EncryptedStorage::new(engine, of_keys.clone()));
-        Arc::clone(layer.get_or_init(|| made)) as Arc<dyn Storage>
-    };
-    let (mut opening, storage) = Opening::start(store, &data_dir, shutdown_delay, Box::new(over));
-    let mut opened = opening.begin().await?;
+    let (mut opening, storage) = Opening::start(store, &data_dir, shutdown_delay, keys.current());
+    let opened = opening.begin().await?;
     let watched = storage.clone();
     let metrics = Metrics::default().with_store(move || watched.trouble().is_some());
     let metrics = Arc::new(metrics);
@@ -126,7 +120,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         loader.loaded(),
         problems_seen,
         EncryptionChecks {
-            storage: encrypted,
+            storage: opening.encrypted(),
             keys: Arc::clone(&keys),
         },
         &identity,
@@ -171,51 +165,84 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     });
     tracing::info!(%address, data_dir = %data_dir.display(), "serving");
 
-    let stop = CancellationToken::new();
-    let serving = bound.serve(api, stop.clone());
-    tokio::pin!(serving);
-    let mut is_serving = true;
-    let requested = shutdown.requested();
-    let mut delay = std::pin::pin!(phases.delay(requested, shutdown_delay));
-    let ended = loop {
-        tokio::select! {
-            () = &mut serving => {
-                is_serving = false;
-                break Ok(());
+    let running = Running {
+        tasks,
+        opening,
+        opened,
+        loader,
+        registration: identity.registration,
+        phases,
+    };
+    running
+        .until_end(bound, api, shutdown, shutdown_delay)
+        .await
+}
+
+/// What lives for as long as the server serves, and ends in this order.
+struct Running {
+    tasks: JoinSet<()>,
+    loader: Loader,
+    registration: Option<Arc<dyn Registration>>,
+    phases: Phases,
+    opening: Opening,
+    /// `None` while another process has the store.
+    opened: Option<OpenStore>,
+}
+
+impl Running {
+    /// Serves until a signal, and drains.
+    async fn until_end(
+        mut self,
+        bound: Bound,
+        api: Arc<Api>,
+        shutdown: Shutdown,
+        shutdown_delay: Duration,
+    ) -> anyhow::Result<()> {
+        let stop = CancellationToken::new();
+        let mut serving = std::pin::pin!(bound.serve(api, stop.clone()));
+        let mut is_serving = true;
+        let requested = shutdown.requested();
+        let mut delay = std::pin::pin!(self.phases.delay(requested, shutdown_delay));
+        let ended = loop {
+            tokio::select! {
+                () = &mut serving => {
+                    is_serving = false;
+                    break Ok(());
+                }
+                Some(ended) = self.tasks.join_next() => break Err(match ended {
+                    Ok(()) => anyhow::anyhow!("a task of the server ended before the server"),
+                    Err(error) => anyhow::anyhow!("a task of the server failed: {error}"),
+                }),
+                done = self.opening.finish(), if self.opened.is_none() => match done {
+                    Ok(storage) => self.opened = Some(storage),
+                    Err(error) => break Err(error),
+                },
+                () = &mut delay => break Ok(()),
             }
-            Some(ended) = tasks.join_next() => break Err(match ended {
-                Ok(()) => anyhow::anyhow!("a task of the server ended before the server"),
-                Err(error) => anyhow::anyhow!("a task of the server failed: {error}"),
-            }),
-            done = opening.finish(), if opened.is_none() => match done {
-                Ok(storage) => opened = Some(storage),
-                Err(error) => break Err(error),
-            },
-            () = &mut delay => break Ok(()),
+        };
+        tracing::info!("draining");
+        // Readiness fails and watches end, so that their clients go elsewhere; requests in flight finish.
+        self.phases.drain();
+        stop.cancel();
+        let hand_over = async {
+            if let Some(registration) = &self.registration {
+                registration.hand_over().await;
+            }
+        };
+        let finish = async {
+            if is_serving {
+                serving.await;
+            }
+        };
+        tokio::join!(finish, hand_over);
+        self.tasks.shutdown().await;
+        drop(self.loader);
+        if let Some(storage) = self.opened {
+            storage.close().await;
         }
-    };
-    tracing::info!("draining");
-    // Readiness fails and watches end, so that their clients go elsewhere; requests in flight finish.
-    phases.drain();
-    stop.cancel();
-    let hand_over = async {
-        if let Some(registration) = &identity.registration {
-            registration.hand_over().await;
-        }
-    };
-    let finish = async {
-        if is_serving {
-            serving.await;
-        }
-    };
-    tokio::join!(finish, hand_over);
-    tasks.shutdown().await;
-    drop(loader);
-    if let Some(storage) = opened {
-        storage.close().await;
+        tracing::info!("stopped");
+        ended
     }
-    tracing::info!("stopped");
-    ended
 }
 
 /// How far the end of the server is.

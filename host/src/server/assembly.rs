@@ -32,12 +32,7 @@ const FOREIGN_POLL: Duration = Duration::from_secs(2);
 
 pub(super) struct Assembly {
     storage: Arc<dyn Storage>,
-    served: Arc<ArcSwap<Served>>,
-    registration: Option<Arc<dyn Registration>>,
-    clock: Arc<dyn Clock>,
-    uids: Arc<dyn UidSource>,
-    metrics: Arc<Metrics>,
-    problems: watch::Sender<Vec<Problem>>,
+    parts: Parts,
     /// By key prefix. A cache outlives the plugin's component, so that watches go on over a reload.
     kept: BTreeMap<String, Kept>,
 }
@@ -62,22 +57,9 @@ struct Kept {
 
 impl Assembly {
     pub(super) fn new(storage: Arc<dyn Storage>, parts: Parts) -> Self {
-        let Parts {
-            served,
-            registration,
-            clock,
-            uids,
-            metrics,
-            problems,
-        } = parts;
         Self {
             storage,
-            served,
-            registration,
-            clock,
-            uids,
-            metrics,
-            problems,
+            parts,
             kept: BTreeMap::new(),
         }
     }
@@ -129,7 +111,7 @@ impl Assembly {
 
     /// Why group-versions of what is loaded cannot be served here.
     fn foreign(&self, loaded: &Loaded) -> Vec<String> {
-        let Some(registration) = &self.registration else {
+        let Some(registration) = &self.parts.registration else {
             return Vec::new();
         };
         let resources = loaded.plugins.iter().flat_map(|it| &it.resources);
@@ -146,7 +128,7 @@ impl Assembly {
     /// gone: it is 503, and stays registered.
     async fn serve(&mut self, loaded: &Loaded) -> bool {
         let mut is_store_read = true;
-        let before = self.problems.borrow().clone();
+        let before = self.parts.problems.borrow().clone();
         let mut problems = Vec::new();
         let mut stores = Vec::new();
         let mut prefixes = BTreeSet::new();
@@ -180,16 +162,16 @@ impl Assembly {
         let documents = Documents::build(registry.stores().map(|it| it.definition()));
 
         // A group that goes is unregistered before it is unserved: kube-apiserver must not ask for what is gone.
-        if let Some(registration) = &self.registration
+        if let Some(registration) = &self.parts.registration
             && is_complete
         {
-            let before = group_versions_of(&self.served.load());
+            let before = group_versions_of(&self.parts.served.load());
             let staying: BTreeSet<_> = before.intersection(&group_versions).cloned().collect();
             if staying != before {
                 registration.register(staying).await;
             }
         }
-        self.served.store(Arc::new(Served {
+        self.parts.served.store(Arc::new(Served {
             registry,
             documents,
             is_complete,
@@ -201,9 +183,9 @@ impl Assembly {
             }
             stays
         });
-        self.metrics.set_plugins(loaded.plugins.len());
-        self.problems.send_replace(problems);
-        if let Some(registration) = &self.registration
+        self.parts.metrics.set_plugins(loaded.plugins.len());
+        self.parts.problems.send_replace(problems);
+        if let Some(registration) = &self.parts.registration
             && is_complete
         {
             registration.register(group_versions).await;
@@ -220,7 +202,7 @@ impl Assembly {
     ) -> Result<Store, Unserved> {
         let definition = &resource.definition;
         let of = definition.group_resource();
-        if let Some(registration) = &self.registration {
+        if let Some(registration) = &self.parts.registration {
             for version in definition.versions.iter().filter(|it| it.served) {
                 if let Some(by) = registration.foreign(&definition.group_version(&version.name)) {
                     return Err(Unserved {
@@ -251,8 +233,8 @@ impl Assembly {
             Arc::clone(&resource.strategy),
             storage,
             cache,
-            Arc::clone(&self.clock),
-            Arc::clone(&self.uids),
+            Arc::clone(&self.parts.clock),
+            Arc::clone(&self.parts.uids),
         );
         Ok(store.with_schema_since(schema_since))
     }
@@ -398,8 +380,8 @@ impl Assembly {
             options,
             Arc::clone(backend),
             Arc::clone(&self.storage),
-            Arc::clone(&self.clock),
-            Arc::clone(&self.uids),
+            Arc::clone(&self.parts.clock),
+            Arc::clone(&self.parts.uids),
         ));
         kept.mirror = Some((plugin.digest.clone(), Arc::clone(&mirror)));
         mirror

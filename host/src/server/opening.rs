@@ -1,7 +1,7 @@
 //! Opens the store while the rest of the server starts: another process may still use its folder.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -11,16 +11,15 @@ use tokio::task::{JoinError, JoinHandle};
 use super::store::OpenStore;
 use crate::config::StoreConfig;
 use crate::storage::Storage;
+use crate::storage::encrypted::{EncryptedStorage, Encryption};
 use crate::storage::late::{self, LateStorage};
-
-/// Makes what the rest of the server uses of an engine.
-pub(super) type Over = Box<dyn Fn(Arc<dyn Storage>) -> Arc<dyn Storage> + Send + Sync>;
 
 /// Ends with the store. For a folder a thread waits, at most as long as the process before drains.
 pub(super) struct Opening {
     task: JoinHandle<anyhow::Result<OpenStore>>,
     tells: late::Opening,
-    over: Over,
+    keys: watch::Receiver<Arc<Encryption>>,
+    encrypted: Arc<OnceLock<Arc<EncryptedStorage>>>,
     waits_for: watch::Receiver<Option<String>>,
     started: Instant,
 }
@@ -31,7 +30,7 @@ impl Opening {
         store: StoreConfig,
         data_dir: &Path,
         drain: Duration,
-        over: Over,
+        keys: watch::Receiver<Arc<Encryption>>,
     ) -> (Self, LateStorage) {
         let (tells, storage) = late::late();
         let (tell, waits_for) = watch::channel(None);
@@ -49,11 +48,17 @@ impl Opening {
         let opening = Self {
             task,
             tells,
-            over,
+            keys,
+            encrypted: Arc::default(),
             waits_for,
             started: Instant::now(),
         };
         (opening, storage)
+    }
+
+    /// The store with the layer that encrypts it, once it is open.
+    pub(super) fn encrypted(&self) -> Arc<OnceLock<Arc<EncryptedStorage>>> {
+        Arc::clone(&self.encrypted)
     }
 
     /// Returns when the store is open, or when another process must be waited for (`None`).
@@ -90,7 +95,9 @@ impl Opening {
         opened: Result<anyhow::Result<OpenStore>, JoinError>,
     ) -> anyhow::Result<OpenStore> {
         let store = opened.context("the store")??;
-        self.tells.opened((self.over)(store.storage()));
+        let encrypted = EncryptedStorage::new(store.storage(), self.keys.clone());
+        let encrypted = self.encrypted.get_or_init(|| Arc::new(encrypted));
+        self.tells.opened(Arc::clone(encrypted) as Arc<dyn Storage>);
         Ok(store)
     }
 }
