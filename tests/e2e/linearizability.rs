@@ -1,34 +1,25 @@
 //! What clients of two replicas are told is what one store that does one thing at a time would tell, whatever becomes of
 //! the lines to etcd and of etcd itself.
-//!
-//! `OUTRIGGER_LINEARIZABILITY_SEED=new` has other requests than the gate, and
-//! `OUTRIGGER_LINEARIZABILITY_OPERATIONS=100000` takes some minutes.
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
+use outrigger_tests::anchors::definition;
 use outrigger_tests::client::Client;
 use outrigger_tests::cluster::{self, Cluster, Sync, start_etcd};
 use outrigger_tests::host::free_port;
 use outrigger_tests::installed::{
-    APISERVER_FLAGS, DEPLOYMENT, NAMESPACE, deploy, direct, wait_available, write_plugins,
+    DEPLOYMENT, NAMESPACE, cluster_with_base, direct, set_flags, wait_available, write_plugins,
 };
 use outrigger_tests::kubectl::Kubectl;
 use outrigger_tests::line::Line;
-use outrigger_tests::linearizability::{Outcome, Plan, Progress, judge, record};
+use outrigger_tests::linearizability::{Plan, Progress, record};
 use outrigger_tests::pod::{Kubelet, Pod};
-use outrigger_tests::random::Random;
-use serde_json::{Value, json};
-
-const ANCHORS: &str = "/apis/pier.example.com/v1/namespaces/default/anchors";
 
 pub(crate) async fn over_cuts_and_restarts() -> Result<()> {
-    let seed = Random::seed("OUTRIGGER_LINEARIZABILITY_SEED", 1);
-    let operations = Random::seed("OUTRIGGER_LINEARIZABILITY_OPERATIONS", 3_000);
-    let cluster = Cluster::start(APISERVER_FLAGS).await?;
-    let kubectl = cluster.kubectl("admin", &["system:masters"])?;
-    kubectl.ok(&["apply", "-k", &deploy()]).await?;
-    let definition = cluster.path("anchors.json");
-    std::fs::write(&definition, definition_of_anchors().to_string())?;
-    write_plugins(&kubectl, &[], &[definition]).await?;
+    let plan = Plan::of_anchors(3_000);
+    let (cluster, kubectl) = cluster_with_base().await?;
+    let document = cluster.path("anchors.json");
+    std::fs::write(&document, definition().to_string())?;
+    write_plugins(&kubectl, &[], &[document]).await?;
 
     // An etcd of its own: kube-apiserver is to go on.
     let peers = cluster::peers().context("no peers")?;
@@ -48,21 +39,7 @@ pub(crate) async fn over_cuts_and_restarts() -> Result<()> {
         clients.push(Client::new(&direct(&cluster, &kubectl, &node).await?)?);
     }
 
-    let plan = Plan {
-        collection: ANCHORS.into(),
-        object: |name, value| {
-            json!({
-                "apiVersion": "pier.example.com/v1", "kind": "Anchor",
-                "metadata": {"name": name}, "spec": {"size": value},
-            })
-        },
-        value_at: "/spec/size",
-        clients: 8,
-        keys: 4,
-        operations,
-        seed,
-    };
-    let step = operations / 10;
+    let step = plan.operations / 10;
     let faults = async |mut progress: Progress| {
         for line in &lines {
             progress.reach(progress.now() + step).await?;
@@ -79,13 +56,7 @@ pub(crate) async fn over_cuts_and_restarts() -> Result<()> {
         progress.reach(progress.now() + step).await
     };
     let history = record(&clients, &plan, faults).await?;
-    let unknown = history.operations.iter();
-    let unknown = unknown.filter(|it| it.outcome == Outcome::Unknown).count();
-    let (all, changes) = (history.operations.len(), history.events.len());
-    println!("seed {seed}: {all} operations, {unknown} of them unknown, {changes} changes");
-    ensure!(unknown > 0, "no request was cut off");
-    let verdict = judge(&history);
-    ensure!(verdict.is_empty(), "seed {seed}: {verdict:#?}");
+    history.check(&plan)?;
     for mut pod in pods {
         pod.stop().await?;
     }
@@ -99,36 +70,9 @@ async fn replica(
     number: usize,
     line: &Line,
 ) -> Result<(Kubelet, Pod)> {
-    const ARGS: &str = "/spec/template/spec/containers/0/args";
-    let deployment = ["deployment", DEPLOYMENT, "-n", NAMESPACE];
-    let now = kubectl.json(&[&["get"][..], &deployment].concat()).await?;
-    let args = now.pointer(ARGS).and_then(Value::as_array);
-    let args = args.context("no args")?.iter();
-    let others = args.filter(|it| !it.to_string().contains("--etcd-servers="));
-    let mut args: Vec<Value> = others.cloned().collect();
-    args.push(format!("--etcd-servers=http://127.0.0.1:{}", line.port()).into());
-    let patch = json!([{"op": "replace", "path": ARGS, "value": args}]).to_string();
-    let how = ["--type=json", "--patch", &patch];
-    kubectl
-        .ok(&[&["patch"][..], &deployment, &how].concat())
-        .await?;
+    let servers = format!("--etcd-servers=http://127.0.0.1:{}", line.port());
+    set_flags(kubectl, &[&servers]).await?;
     let node = Kubelet::replica(cluster, NAMESPACE, DEPLOYMENT, number).await?;
     let pod = node.start().await?;
     Ok((node, pod))
-}
-
-fn definition_of_anchors() -> Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "anchors.pier.example.com"},
-        "spec": {
-            "group": "pier.example.com", "scope": "Namespaced",
-            "names": {"plural": "anchors", "singular": "anchor", "kind": "Anchor", "listKind": "AnchorList"},
-            "versions": [{
-                "name": "v1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {"type": "object", "properties": {
-                    "spec": {"type": "object", "properties": {"size": {"type": "integer"}}}}}},
-            }],
-        },
-    })
 }

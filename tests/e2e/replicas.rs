@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use outrigger_tests::client::Client;
-use outrigger_tests::cluster::Cluster;
 use outrigger_tests::installed::{
-    APISERVER_FLAGS, APISERVICE, DEPLOYMENT, FLUNDERS, NAMESPACE, SOON, deploy, direct,
+    APISERVICE, DEPLOYMENT, FLUNDERS, NAMESPACE, SOON, cluster_with_base, direct, set_flags,
     wait_available, write_plugins,
 };
 use outrigger_tests::pod::Kubelet;
@@ -19,18 +18,12 @@ use crate::requests::flunder;
 const STEPS: usize = 50;
 
 pub(crate) async fn two() -> Result<()> {
-    let cluster = Cluster::start(APISERVER_FLAGS).await?;
-    let kubectl = cluster.kubectl("admin", &["system:masters"])?;
-    kubectl.ok(&["apply", "-k", &deploy()]).await?;
+    let (cluster, kubectl) = cluster_with_base().await?;
     let servers = format!("--etcd-servers={}", cluster.etcd());
-    let patch = json!([
-        {"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": servers},
-        {"op": "replace", "path": "/spec/replicas", "value": 2},
-    ]);
-    let patch = patch.to_string();
-    let args = ["patch", "deployment", DEPLOYMENT, "-n", NAMESPACE];
-    let how = ["--type=json", "--patch", &patch];
-    kubectl.ok(&[&args[..], &how].concat()).await?;
+    set_flags(&kubectl, &[&servers]).await?;
+    let deployment = format!("deployment/{DEPLOYMENT}");
+    let scale = ["scale", &deployment, "-n", NAMESPACE, "--replicas=2"];
+    kubectl.ok(&scale).await?;
     write_plugins(&kubectl, &["wardle"], &[]).await?;
     let mut nodes = Vec::new();
     let mut pods = Vec::new();

@@ -13,12 +13,12 @@ use outrigger_tests::kubectl::Kubectl;
 use outrigger_tests::load::Load;
 use outrigger_tests::pod::Kubelet;
 use outrigger_tests::wait;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::requests::flunder;
 use outrigger_tests::installed::{
-    APISERVER_FLAGS, APISERVICE, DEPLOYMENT, FLUNDERS, Installed, NAMESPACE, SECRET, SOON, deploy,
-    wait_available, write_plugins,
+    APISERVICE, DEPLOYMENT, FLUNDERS, Installed, NAMESPACE, SECRET, SOON, cluster_with_base,
+    set_flags, wait_available, write_plugins,
 };
 
 /// Enough for all writers and readers to have worked some times.
@@ -120,17 +120,10 @@ pub(crate) async fn one_certificate(it: &mut Installed) -> Result<()> {
 
 /// Two replicas on one etcd are replaced one after the other, by ones that have another plugin, too.
 pub(crate) async fn replace_two() -> Result<()> {
-    let cluster = Cluster::start(APISERVER_FLAGS).await?;
-    let kubectl = cluster.kubectl("admin", &["system:masters"])?;
-    kubectl.ok(&["apply", "-k", &deploy()]).await?;
+    let (cluster, kubectl) = cluster_with_base().await?;
     let servers = format!("--etcd-servers={}", cluster.etcd());
-    let args = [&*servers, "--shutdown-delay-duration=3s"];
-    let path = "/spec/template/spec/containers/0/args/-";
-    let patch = args.map(|it| json!({"op": "add", "path": path, "value": it}));
-    let patch = json!(patch).to_string();
-    let args = ["patch", "deployment", DEPLOYMENT, "-n", NAMESPACE];
-    let how = ["--type=json", "--patch", &patch];
-    kubectl.ok(&[&args[..], &how].concat()).await?;
+    let flags = [&*servers, "--shutdown-delay-duration=3s"];
+    set_flags(&kubectl, &flags).await?;
     write_plugins(&kubectl, &["wardle"], &[]).await?;
     let node = |number| Kubelet::replica(&cluster, NAMESPACE, DEPLOYMENT, number);
     let mut running = VecDeque::new();

@@ -12,7 +12,7 @@ use crate::pod::{Kubelet, Pod};
 use crate::wait;
 use anyhow::{Context as _, Result};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub const NAMESPACE: &str = "outrigger";
 pub const DEPLOYMENT: &str = "outrigger";
@@ -95,6 +95,33 @@ pub async fn write_plugin_files(kubectl: &Kubectl, files: &[(String, PathBuf)]) 
     Ok(())
 }
 
+/// A cluster of its own with `deploy/base` in it, and its administrator's kubectl; nothing runs yet.
+pub async fn cluster_with_base() -> Result<(Cluster, Kubectl)> {
+    let cluster = Cluster::start(APISERVER_FLAGS).await?;
+    let kubectl = cluster.kubectl("admin", &["system:masters"])?;
+    kubectl.ok(&["apply", "-k", &deploy()]).await?;
+    Ok((cluster, kubectl))
+}
+
+/// Gives the Deployment's container flags, e.g. `--etcd-servers=…`, in place of those of the same name.
+pub async fn set_flags(kubectl: &Kubectl, flags: &[&str]) -> Result<()> {
+    const ARGS: &str = "/spec/template/spec/containers/0/args";
+    let deployment = ["deployment", DEPLOYMENT, "-n", NAMESPACE];
+    let now = kubectl.json(&[&["get"][..], &deployment].concat()).await?;
+    let args = now.pointer(ARGS).and_then(Value::as_array);
+    let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
+    let is_replaced = |it: &str| flags.iter().any(|flag| name(flag) == name(it));
+    let others = args.context("no args")?.iter().filter_map(Value::as_str);
+    let mut args: Vec<&str> = others.filter(|it| !is_replaced(it)).collect();
+    args.extend(flags);
+    let patch = json!([{"op": "replace", "path": ARGS, "value": args}]).to_string();
+    let how = ["--type=json", "--patch", &patch];
+    kubectl
+        .ok(&[&["patch"][..], &deployment, &how].concat())
+        .await?;
+    Ok(())
+}
+
 impl Installed {
     /// A cluster of its own with `deploy/base` in it, which serves these plugins and definitions. Waits until its
     /// APIServices `services`, e.g. `v1.hello.example.com`, are available.
@@ -105,9 +132,7 @@ impl Installed {
         definitions: &[PathBuf],
         services: &[String],
     ) -> Result<Self> {
-        let cluster = Cluster::start(APISERVER_FLAGS).await?;
-        let kubectl = cluster.kubectl("admin", &["system:masters"])?;
-        kubectl.ok(&["apply", "-k", &deploy()]).await?;
+        let (cluster, kubectl) = cluster_with_base().await?;
         write_components(&kubectl, plugins, definitions).await?;
         let kubelet = Kubelet::new(&cluster, NAMESPACE, DEPLOYMENT).await?;
         let pod = kubelet.start().await?;

@@ -3,6 +3,7 @@
 //! Everything that it starts ends with the value that owns it, by its process id. Nothing waits for a fixed
 //! time: [`wait::until`] asks again until a deadline.
 
+pub mod anchors;
 pub mod artifacts;
 pub mod certificates;
 pub mod client;

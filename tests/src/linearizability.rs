@@ -13,6 +13,8 @@ mod log;
 
 use std::collections::BTreeMap;
 
+use anyhow::{Result, ensure};
+
 pub use driver::{Plan, Progress, record};
 pub use judge::judge;
 
@@ -104,6 +106,24 @@ pub struct History {
     pub operations: Vec<Operation>,
     /// All that one watcher was sent, over all its resumptions; it saw everything that was acknowledged.
     pub events: Vec<Event>,
+}
+
+impl History {
+    /// Tells how much of it there is, and judges it.
+    ///
+    /// # Errors
+    /// What is wrong with it; or nothing was cut off, so that there was no fault.
+    pub fn check(&self, plan: &Plan) -> Result<()> {
+        let seed = plan.seed;
+        let unknown = self.operations.iter();
+        let unknown = unknown.filter(|it| it.outcome == Outcome::Unknown).count();
+        let (all, changes) = (self.operations.len(), self.events.len());
+        eprintln!("seed {seed}: {all} operations, {unknown} of them unknown, {changes} changes");
+        ensure!(unknown > 0, "no request was cut off");
+        let verdict = judge(self);
+        ensure!(verdict.is_empty(), "seed {seed}: {verdict:#?}");
+        Ok(())
+    }
 }
 
 impl Action {

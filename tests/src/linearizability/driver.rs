@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::{Action, Change, Event, History, Items, Operation, Outcome, Value};
+use crate::anchors::{ANCHORS, anchor};
 use crate::client::{Answer, Client, Watch};
 use crate::host::READY_DEADLINE;
 use crate::random::Random;
@@ -39,6 +40,23 @@ pub struct Plan {
     /// So many have an outcome that is known at least, of all clients together; it goes on until the fault is over.
     pub operations: u64,
     pub seed: u64,
+}
+
+impl Plan {
+    /// Eight clients on four anchors. `OUTRIGGER_LINEARIZABILITY_SEED=new` has other requests than the gate, and
+    /// `OUTRIGGER_LINEARIZABILITY_OPERATIONS=100000` takes some minutes.
+    #[must_use]
+    pub fn of_anchors(operations: u64) -> Self {
+        Self {
+            collection: ANCHORS.into(),
+            object: |name, value| anchor(name, i64::try_from(value).unwrap_or(i64::MAX)),
+            value_at: "/spec/size",
+            clients: 8,
+            keys: 4,
+            operations: Random::seed("OUTRIGGER_LINEARIZABILITY_OPERATIONS", operations),
+            seed: Random::seed("OUTRIGGER_LINEARIZABILITY_SEED", 1),
+        }
+    }
 }
 
 /// How far the clients are.
