@@ -39,9 +39,7 @@ impl Engine {
     /// # Errors
     /// This machine cannot run WebAssembly as configured.
     pub fn new() -> anyhow::Result<Self> {
-        let mut pooled = config();
-        pooled.allocation_strategy(pool());
-        let wasmtime = match wasmtime::Engine::new(&pooled) {
+        let wasmtime = match wasmtime::Engine::new(&Self::settings()) {
             Ok(engine) => engine,
             Err(error) => {
                 tracing::info!(
@@ -52,6 +50,14 @@ impl Engine {
             }
         };
         Self::over(wasmtime)
+    }
+
+    /// What wasmtime is told where it has room for a pool of instances; compiled components are exchangeable with
+    /// those of whoever tells it the same.
+    pub fn settings() -> Config {
+        let mut pooled = config();
+        pooled.allocation_strategy(pool());
+        pooled
     }
 
     /// For a process that compiles or runs one component and ends.

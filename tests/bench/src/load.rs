@@ -157,6 +157,42 @@ async fn collect(
     Ok(used.cost(&latencies, latencies.len()))
 }
 
+/// Callers in this process, which is the server: each makes one call at a time, again and again. `call` is told the
+/// caller's number, and how many calls that one has made before.
+pub(crate) async fn in_process<C, F>(callers: usize, duration: Duration, call: C) -> Result<Cost>
+where
+    C: Fn(usize, usize) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<()>> + Send,
+{
+    let end = Instant::now() + duration;
+    let meter = Meter::start(&[rustix::process::getpid()])?;
+    let mut calling = JoinSet::new();
+    for caller in 0..callers {
+        let call = call.clone();
+        calling.spawn(async move {
+            let mut latencies = Vec::new();
+            loop {
+                let began = Instant::now();
+                if began > end {
+                    return anyhow::Ok(latencies);
+                }
+                call(caller, latencies.len()).await?;
+                latencies.push(began.elapsed());
+            }
+        });
+    }
+    let mut latencies = Vec::new();
+    while let Some(done) = calling.join_next().await {
+        latencies.extend(done??);
+    }
+    let used = meter.stop()?;
+    latencies.sort_unstable();
+    let mut cost = used.cost(&latencies, latencies.len());
+    // There is no client but this process.
+    cost.client_cpu_us = 0.0;
+    Ok(cost)
+}
+
 /// Processor time and clock from a moment on.
 pub(crate) struct Meter {
     pids: Vec<Pid>,

@@ -1,7 +1,7 @@
 //! Durable writes below the requests: the product's engine with a watch cache behind it, and SQLite alone.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
@@ -11,11 +11,10 @@ use outrigger::storage::sqlite::{Options, SqliteStorage};
 use outrigger::storage::watch_cache::WatchCache;
 use outrigger::storage::{Expected, Record, Sink, Storage as _, Write};
 use tempfile::TempDir;
-use tokio::task::JoinSet;
 
 use super::Part;
 use crate::bench::Bench;
-use crate::load::Meter;
+use crate::load::in_process;
 use crate::loads;
 use crate::report::Cost;
 use crate::report::server::{BARE, OUTRIGGER};
@@ -120,35 +119,15 @@ fn object(name: &str) -> Bytes {
 
 /// Each writer has one write at a time, of a new key.
 async fn measure(store: Arc<impl Durable>, writers: usize, duration: Duration) -> Result<Cost> {
-    let end = Instant::now() + duration;
-    let meter = Meter::start(&[rustix::process::getpid()])?;
-    let mut writing = JoinSet::new();
-    for writer in 0..writers {
+    let write = move |writer, before| {
         let store = Arc::clone(&store);
-        writing.spawn(async move {
-            let mut latencies = Vec::new();
-            loop {
-                let began = Instant::now();
-                if began > end {
-                    return anyhow::Ok(latencies);
-                }
-                let name = format!("o-{writer:02}-{:06}", latencies.len());
-                let key = format!("{}default/{name}", Resource::Hooks.prefix());
-                store.put(key, object(&name)).await?;
-                latencies.push(began.elapsed());
-            }
-        });
-    }
-    let mut latencies = Vec::new();
-    while let Some(done) = writing.join_next().await {
-        latencies.extend(done??);
-    }
-    let used = meter.stop()?;
-    latencies.sort_unstable();
-    let mut cost = used.cost(&latencies, latencies.len());
-    // There is no client but this process, which is the server.
-    cost.client_cpu_us = 0.0;
-    Ok(cost)
+        async move {
+            let name = format!("o-{writer:02}-{before:06}");
+            let key = format!("{}default/{name}", Resource::Hooks.prefix());
+            store.put(key, object(&name)).await
+        }
+    };
+    in_process(writers, duration, write).await
 }
 
 #[cfg(test)]

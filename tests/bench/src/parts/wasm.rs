@@ -1,18 +1,17 @@
 //! Calls of a plugin's hooks, each write in a fresh instance: as the product makes them, and with wasmtime alone.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use outrigger::api::{Object, RequestContext};
 use outrigger::plugin::Plugin;
 use outrigger::registry::strategy::{Operation, Target};
 use serde_json::Value;
-use tokio::task::JoinSet;
 
 use super::Part;
 use crate::bench::Bench;
-use crate::load::Meter;
+use crate::load::in_process;
 use crate::loads;
 use crate::report::Cost;
 use crate::report::server::{BARE, OUTRIGGER};
@@ -117,32 +116,12 @@ fn target() -> Target {
     }
 }
 
-/// Each caller calls again and again.
 async fn measure<C: Calls>(callers: &[Arc<C>], hooks: Hooks, duration: Duration) -> Result<Cost> {
-    let end = Instant::now() + duration;
-    let meter = Meter::start(&[rustix::process::getpid()])?;
-    let mut calling = JoinSet::new();
-    for caller in callers {
-        let caller = Arc::clone(caller);
-        calling.spawn(async move {
-            let mut latencies = Vec::new();
-            loop {
-                let began = Instant::now();
-                if began > end {
-                    return anyhow::Ok(latencies);
-                }
-                caller.call(hooks).await?;
-                latencies.push(began.elapsed());
-            }
-        });
-    }
-    let mut latencies = Vec::new();
-    while let Some(done) = calling.join_next().await {
-        latencies.extend(done??);
-    }
-    let used = meter.stop()?;
-    latencies.sort_unstable();
-    let mut cost = used.cost(&latencies, latencies.len());
-    cost.client_cpu_us = 0.0;
-    Ok(cost)
+    let threads = callers.len();
+    let callers = callers.to_vec();
+    let call = move |caller: usize, _| {
+        let caller = Arc::clone(&callers[caller]);
+        async move { caller.call(hooks).await }
+    };
+    in_process(threads, duration, call).await
 }

@@ -15,10 +15,7 @@ use outrigger::plugin::{Lister, Loader, LoaderConfig, Plugin};
 use outrigger::storage::memory::MemoryStorage;
 use tempfile::TempDir;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
-use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig, Store,
-    StoreLimits, StoreLimitsBuilder, UpdateDeadline,
-};
+use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use self::bindings::exports::outrigger::plugin as exported;
@@ -195,42 +192,8 @@ fn link<'a>(engine: &'a Engine, component: &'a Component) -> Result<InstancePre<
     define().map_err(shown)
 }
 
-/// As host/src/plugin/engine.rs has it: compiled components are exchangeable.
 fn engine() -> Result<Engine> {
-    let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(256)
-        .total_stacks(256)
-        .total_memories(512)
-        .total_tables(1024)
-        .total_core_instances(4096)
-        .max_core_instances_per_component(64)
-        .max_memories_per_component(8)
-        .max_tables_per_component(32)
-        .max_memories_per_module(2)
-        .max_tables_per_module(2)
-        .table_elements(20_000)
-        .max_component_instance_size(10 << 20)
-        .max_core_instance_size(10 << 20)
-        .max_memory_size(512 << 20)
-        .pagemap_scan(Enabled::Auto)
-        .max_unused_warm_slots(64)
-        .decommit_batch_size(8);
-    if PoolingAllocationConfig::is_pagemap_scan_available() {
-        pool.linear_memory_keep_resident(1 << 20);
-    }
-    let mut config = Config::new();
-    config
-        .cranelift_opt_level(OptLevel::Speed)
-        .epoch_interruption(true)
-        .max_wasm_stack(1 << 20)
-        .async_stack_size(2 << 20)
-        .wasm_memory64(false)
-        .wasm_relaxed_simd(false)
-        .memory_init_cow(true)
-        .memory_guaranteed_dense_image_size(16 << 20)
-        .native_unwind_info(true)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    Engine::new(&config).map_err(shown)
+    Engine::new(&outrigger::plugin::Engine::settings()).map_err(shown)
 }
 
 fn shown(error: wasmtime::Error) -> anyhow::Error {
