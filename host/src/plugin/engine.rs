@@ -26,6 +26,9 @@ const ASYNC_STACK_BYTES: usize = 2 << 20;
 const DENSE_IMAGE_BYTES: u64 = 16 << 20;
 /// What stays mapped in a returned slot of the pool; only worth it where the kernel reports dirty pages.
 const KEEP_RESIDENT_BYTES: usize = 1 << 20;
+/// The same of a table, where it costs a memset; without it each call unmaps pages, for which all threads of the
+/// process are interrupted.
+const KEEP_TABLE_RESIDENT_BYTES: usize = 16 << 10;
 
 pub struct Engine {
     wasmtime: wasmtime::Engine,
@@ -135,6 +138,7 @@ fn pool() -> InstanceAllocationStrategy {
         .max_memory_size(512 << 20)
         .pagemap_scan(Enabled::Auto)
         .linear_memory_keep_resident(keep_resident)
+        .table_keep_resident(KEEP_TABLE_RESIDENT_BYTES)
         .max_unused_warm_slots(64)
         .decommit_batch_size(8);
     InstanceAllocationStrategy::Pooling(pool)
