@@ -8,6 +8,7 @@ pub mod create;
 mod decode;
 pub mod delete;
 pub mod discovery;
+mod finished;
 pub mod get;
 pub mod health;
 pub mod list;

@@ -21,7 +21,7 @@ pub async fn create(
     let mut object = decode::object(request, options.field_validation).await?;
     decode::place(request, &mut object)?;
     write::check_namespace(request, namespaces, &object).await?;
-    let written = write::detached(request, &options, move |call| {
+    let written = write::run(request, &options, move |call| {
         Box::pin(async move {
             call.store
                 .create(call.context, &call.target, object, call.warnings)

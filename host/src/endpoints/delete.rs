@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::finished::finished;
 use super::negotiation::{self, MediaType};
 use super::options::{check_collection, delete_options};
 use super::request::ResourceRequest;
@@ -32,15 +33,12 @@ pub async fn delete(
         request.context.clone(),
         request.info.clone(),
     );
-    let task = tokio::spawn(async move {
+    let work = async move {
         store
             .delete(&context, &info.namespace, &info.name, &options)
             .await
-    });
-    let deleted = task.await.map_err(|error| {
-        tracing::error!(path = request.info.path, %error, "a delete panicked: this is a bug");
-        status::internal("the delete failed")
-    })??;
+    };
+    let deleted = finished(&request.info.path, "delete", work).await??;
     match deleted {
         Deleted::Marked(written) => write::answer(request, &accepted, 200, written).await,
         Deleted::Gone(last) => {
@@ -92,7 +90,7 @@ pub async fn delete_collection(
     let listed = crate::endpoints::list::selected(request, namespaces).await?;
     let (store, context) = (Arc::clone(&request.store), request.context.clone());
     let items = listed.items();
-    let task = tokio::spawn(async move {
+    let work = async move {
         for item in &items {
             match store
                 .delete(&context, item.namespace(), item.name(), &options)
@@ -103,11 +101,8 @@ pub async fn delete_collection(
             }
         }
         Ok(())
-    });
-    task.await.map_err(|error| {
-        tracing::error!(path = request.info.path, %error, "a delete panicked: this is a bug");
-        status::internal("the delete failed")
-    })??;
+    };
+    finished(&request.info.path, "delete", work).await??;
     match response::list(request, &accepted, listed).await {
         // They are gone or marked all the same: an error would make the namespace controller try for ever.
         Err(error) if error.code != 406 => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::time::Instant;
 
+use super::finished::finished;
 use super::negotiation::Accepted;
 use super::options::WriteOptions;
 use super::request::ResourceRequest;
@@ -28,9 +29,8 @@ pub(super) struct Call<'a> {
 
 type Writing<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
-/// Runs a write in a task of its own, within the time that writes have: it goes on when its client hangs up, so
-/// that nobody is left with half of it.
-pub(super) async fn detached<T, F>(
+/// Runs a write to its end, within the time that writes have.
+pub(super) async fn run<T, F>(
     request: &mut ResourceRequest,
     options: &WriteOptions,
     write: F,
@@ -47,7 +47,7 @@ where
         request.info.clone(),
     );
     let manager = options.field_manager.clone();
-    let task = tokio::spawn(async move {
+    let work = async move {
         let mut warnings = Vec::new();
         let call = Call {
             store: &store,
@@ -64,20 +64,16 @@ where
         };
         let written = tokio::time::timeout_at(context.deadline, write(call)).await;
         (written, warnings)
-    });
-    match task.await {
-        Ok((Ok(written), warnings)) => {
+    };
+    match finished(&request.info.path, "write", work).await? {
+        (Ok(written), warnings) => {
             request.warnings.extend(warnings);
             written
         }
-        Ok((Err(_), _)) => Err(status::timeout(
+        (Err(_), _) => Err(status::timeout(
             "request did not complete within the allotted timeout",
             0,
         )),
-        Err(error) => {
-            tracing::error!(path = request.info.path, %error, "a write panicked: this is a bug");
-            Err(status::internal("the write failed"))
-        }
     }
 }
 
@@ -89,7 +85,7 @@ pub(super) async fn change(
     change: Change,
     gate: CreateGate,
 ) -> Result<Response> {
-    let updated = detached(request, options, move |call| {
+    let updated = run(request, options, move |call| {
         Box::pin(async move {
             call.store
                 .update(call.context, &call.target, change, &gate, call.warnings)
