@@ -32,6 +32,11 @@ const PLAIN: &[(&str, &str)] = &[
         r#"(patch: Invalid value: )"\{.*\}": json: .*"#,
         "${1}NOT-DECODED",
     ),
+    // Lines before a part of a diff may be managers, in the order of the seconds in which they wrote.
+    (
+        r"(?m)^@@ -\d+(,\d+)? \+\d+(,\d+)? @@$",
+        "@@ -LINE$1 +LINE$2 @@",
+    ),
     (r#""continue": "[^"]+""#, r#""continue": "TOKEN""#),
 ];
 
