@@ -27,14 +27,14 @@ pub(super) fn damage(err: &rusqlite::Error) -> Option<&Damaged> {
 
 /// CRC-32 of one version of a record. What supersedes it later is no part of it.
 pub(super) fn checksum(key: &str, revision: Revision, version_at: u32, bytes: &[u8]) -> u32 {
-    let mut crc = flate2::Crc::new();
+    let mut crc = crc32fast::Hasher::new();
     crc.update(&revision.0.to_be_bytes());
     crc.update(&version_at.to_be_bytes());
     crc.update(key.as_bytes());
     // No key has it: where the key ends is part of the sum.
     crc.update(&[0]);
     crc.update(bytes);
-    crc.sum()
+    crc.finalize()
 }
 
 /// What is under a key now.
@@ -277,5 +277,19 @@ fn behind(prefix: &str) -> String {
     match prefix.strip_suffix('/') {
         Some(rest) => format!("{rest}0"),
         None => format!("{prefix}\u{10ffff}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By zlib's `crc32`: stores of every release have them.
+    #[test]
+    fn checksums_are_those_of_stores_that_there_are() {
+        let key = "objects/g/r/a";
+        assert_eq!(checksum(key, Revision(7), 3, b"{}"), 2_087_497_079);
+        let long = [b'x'; 1000];
+        assert_eq!(checksum(key, Revision(1 << 40), 26, &long), 2_976_026_159);
     }
 }
