@@ -158,7 +158,7 @@ impl Storage for EncryptedStorage {
                 key,
                 actual: Some(mut actual),
             }) => {
-                actual.record = readable(&encryption, &key, actual.record);
+                make_readable(&encryption, &key, &mut actual.record);
                 let actual = Some(actual);
                 Err(StorageError::Conflict { key, actual })
             }
@@ -234,7 +234,7 @@ impl Sink for DecryptingSink {
         let Some(to) = self.to.upgrade() else { return };
         let encryption = Arc::clone(&self.encryption.borrow());
         for item in &mut items {
-            item.record = readable(&encryption, &item.key, item.record.clone());
+            make_readable(&encryption, &item.key, &mut item.record);
             self.note(&item.key, Some(&item.record));
         }
         for event in &mut history {
@@ -297,20 +297,18 @@ fn records(event: &Event) -> impl Iterator<Item = &Record> {
 }
 
 fn decrypt(encryption: &Encryption, event: &mut Event) {
-    let record = event.record.take();
-    event.record = record.map(|it| readable(encryption, &event.key, it));
-    let previous = event.previous.take();
-    event.previous = previous.map(|(revision, it)| {
-        let record = readable(encryption, &event.key, it);
-        (revision, record)
-    });
+    let previous = event.previous.as_mut().map(|(_, record)| record);
+    for record in event.record.iter_mut().chain(previous) {
+        make_readable(encryption, &event.key, record);
+    }
 }
 
-fn readable(encryption: &Encryption, key: &str, kept: Record) -> Record {
-    match open(encryption, key, &kept) {
-        None => kept,
-        Some(Ok(opened)) => opened.record,
-        Some(Err(problem)) => Record::unreadable(&problem),
+/// A record that is as it was written stays the same one: a copy would be another allocation for each of a million.
+fn make_readable(encryption: &Encryption, key: &str, record: &mut Record) {
+    match open(encryption, key, record) {
+        None => {}
+        Some(Ok(opened)) => *record = opened.record,
+        Some(Err(problem)) => *record = Record::unreadable(&problem),
     }
 }
 

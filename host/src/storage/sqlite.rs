@@ -28,6 +28,7 @@ mod check;
 mod copy;
 mod folder;
 mod rows;
+mod scan;
 mod schema;
 mod writer;
 

@@ -302,17 +302,15 @@ impl Unreadable {
 
 impl Sink for WatchCache {
     fn load(&self, items: Vec<Item>, history: Vec<Event>, oldest: Revision, revision: Revision) {
-        let objects = load::mapped(&self.loaded(items));
+        let (objects, unreadable) = load::mapped(self.loaded(items));
         // Behind what watchers of an earlier load have read: to them, what is between is lost.
         let ring = self.read().ring.successor(oldest);
         let ring = self.loaded_ring(ring, &history, &objects);
 
-        let now = objects.values().filter(|it| it.problem().is_some()).count();
-
         let mut state = self.write();
         // What was undone by events of before is not looked for in them: there may have been some.
         state.unreadable = Unreadable {
-            now,
+            now: unreadable,
             until: revision,
         };
         state.objects = objects;

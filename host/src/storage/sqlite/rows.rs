@@ -60,10 +60,21 @@ pub(super) fn by_id(connection: &Connection, id: i64) -> rusqlite::Result<Item> 
         .query_row([id], item)
 }
 
+/// Up to `limit` current records under a prefix, from `start` on, in the order of keys.
 pub(super) fn list(
     connection: &Connection,
     prefix: &str,
     start: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<Item>> {
+    between(connection, start.max(prefix), &behind(prefix), limit)
+}
+
+/// The same from the key `start` to before `end`.
+pub(super) fn between(
+    connection: &Connection,
+    start: &str,
+    end: &str,
     limit: usize,
 ) -> rusqlite::Result<Vec<Item>> {
     let mut query = connection.prepare_cached(
@@ -71,13 +82,13 @@ pub(super) fn list(
          WHERE key >= ?1 AND key < ?2 AND superseded IS NULL ORDER BY key LIMIT ?3",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = query.query_map(params![start.max(prefix), behind(prefix), limit], item)?;
+    let rows = query.query_map(params![start, end, limit], item)?;
     rows.collect()
 }
 
 /// Key, and what [`version`] reads.
 fn item(row: &Row<'_>) -> rusqlite::Result<Item> {
-    let key: Key = row.get::<_, String>(0)?.into();
+    let key: Key = row.get(0)?;
     let (revision, record) = version(&key, row, 1)?;
     Ok(Item {
         key,
@@ -101,7 +112,7 @@ pub(super) fn history(
          WHERE superseded > ?1 AND key >= ?2 AND key < ?3",
     )?;
     let rows = query.query_map(params![sql(oldest), prefix, behind(prefix)], |row| {
-        let key: Key = row.get::<_, String>(0)?.into();
+        let key: Key = row.get(0)?;
         let version = version(&key, row, 2)?;
         Ok((key, revision(row, 1)?, version))
     })?;
@@ -273,7 +284,7 @@ pub(super) fn sql(revision: Revision) -> i64 {
 }
 
 /// The first key that is behind all that begin with `prefix`, which ends in `/` or is empty.
-fn behind(prefix: &str) -> String {
+pub(super) fn behind(prefix: &str) -> String {
     match prefix.strip_suffix('/') {
         Some(rest) => format!("{rest}0"),
         None => format!("{prefix}\u{10ffff}"),

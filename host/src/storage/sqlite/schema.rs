@@ -145,11 +145,14 @@ fn add_checksums(connection: &mut Connection) -> rusqlite::Result<()> {
 
 /// Another connection that cannot write, so that reads never wait for the writer.
 pub(super) fn open_reader(file: &Path) -> Result<Connection, OpenError> {
+    reader(file).map_err(|err| describe(file, &err))
+}
+
+/// The same for a file that is known to be a store.
+pub(super) fn reader(file: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection =
-        Connection::open_with_flags(file, flags).map_err(|err| describe(file, &err))?;
-    let waits = connection.busy_timeout(Duration::from_secs(5));
-    waits.map_err(|err| describe(file, &err))?;
+    let connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
     Ok(connection)
 }
 

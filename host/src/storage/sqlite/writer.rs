@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::folder::FolderLock;
 use super::schema::State;
-use super::{Options, Shared, lock, rows};
+use super::{Options, Shared, lock, rows, scan};
 use crate::storage::sinks::Sinks;
 use crate::storage::{Event, Key, Revision, Sink, StorageError, Write, transaction};
 
@@ -148,7 +148,7 @@ impl Writer {
     /// Its own hold on the sink is gone before the answer.
     fn attach(&mut self, prefix: &str, sink: Arc<dyn Sink>) -> Result<(), StorageError> {
         let read = || {
-            let items = rows::list(&self.connection, prefix, "", usize::MAX)?;
+            let items = scan::items(&self.connection, &self.shared.file, prefix)?;
             let limit = self.options.history_max_rows;
             let oldest = self.state.compacted;
             let (history, oldest) = rows::history(&self.connection, prefix, oldest, limit, &items)?;

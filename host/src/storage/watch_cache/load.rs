@@ -1,6 +1,6 @@
 //! Records of an engine to objects of the cache: all of them at the start, and each that is committed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::num::NonZero;
 use std::sync::{Arc, PoisonError};
 use std::thread;
@@ -13,8 +13,10 @@ use crate::storage::{Event, Item, Key, Record, Revision};
 
 /// Fewer are not worth another thread.
 const ITEMS_PER_THREAD: usize = 8192;
-/// Reading labels is half of a start; more threads than this would wait for the engine's half.
+/// As many as read the records of a large store.
 const MAX_THREADS: usize = 4;
+/// More objects than a node of the map holds.
+const LAG: usize = 32;
 /// What objects may begin with and have a number for.
 const MAX_HEADS: usize = 64;
 
@@ -147,16 +149,30 @@ impl WatchCache {
     }
 }
 
+/// The map of objects that are in the order of their keys, and how many of them cannot be read.
+///
 /// Put in one after another, they would leave each node of the map half empty: a full one is split in the middle, and
-/// nothing comes into its first half again. Every other one fills the halves of the rest.
-pub(super) fn mapped(objects: &[Arc<CachedObject>]) -> Objects {
+/// nothing comes into its first half again. Every other one comes later, when its node has been split, and fills that.
+pub(super) fn mapped(objects: Vec<Arc<CachedObject>>) -> (Objects, usize) {
     let mut map = Objects::new();
-    for first in [0, 1] {
-        for object in objects.iter().skip(first).step_by(2) {
-            map.insert(Arc::clone(&object.key), Arc::clone(object));
+    let mut unreadable = 0;
+    let mut put = |object: Arc<CachedObject>| {
+        unreadable += usize::from(object.problem().is_some());
+        map.insert(Arc::clone(&object.key), object);
+    };
+    let mut later = VecDeque::with_capacity(LAG + 1);
+    for (number, object) in objects.into_iter().enumerate() {
+        if number % 2 == 0 {
+            put(object);
+            continue;
+        }
+        later.push_back(object);
+        if later.len() > LAG {
+            later.pop_front().into_iter().for_each(&mut put);
         }
     }
-    map
+    later.into_iter().for_each(put);
+    (map, unreadable)
 }
 
 /// Versions of objects that exist in memory already: one object for each, whoever tells of it.
