@@ -7,6 +7,7 @@
 
 mod bench;
 mod demo;
+mod etcds;
 mod fuzz;
 mod guests;
 mod kubectls;

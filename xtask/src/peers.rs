@@ -4,8 +4,9 @@
 //! `tests/peers/go.mod` and `go.sum` pin. A build takes about ten minutes on two cores with a cold cache.
 //! setup-envtest brings no kube-controller-manager, so that is looked for, and built, on its own.
 //!
-//! The kubectl of the oldest supported release is pinned by the module in `tests/peers/kubectl-1.34`, and
-//! sample-apiserver, with which the benchmark compares, by that in `tests/peers/sample-apiserver`.
+//! The kubectl of the oldest supported release is pinned by the module in `tests/peers/kubectl-1.34`, etcd of other
+//! releases by `tests/peers/etcd-*`, and sample-apiserver, with which the benchmark compares, by
+//! `tests/peers/sample-apiserver`.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -17,12 +18,13 @@ use anyhow::{Context as _, Result, bail};
 use crate::progress::Step;
 use crate::workspace;
 
+const ETCD: (&str, &str) = ("etcd", "go.etcd.io/etcd/server/v3");
 const KUBECTL: (&str, &str) = ("kubectl", "k8s.io/kubernetes/cmd/kubectl");
 /// The Go module that pins the peers.
 const PEERS: &str = "tests/peers";
 /// Programs and the Go packages that they are built from.
 const PROGRAMS: [(&str, &str); 3] = [
-    ("etcd", "go.etcd.io/etcd/server/v3"),
+    ETCD,
     KUBECTL,
     ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
 ];
@@ -103,6 +105,11 @@ pub(crate) fn oldest_kubectl() -> Result<Option<PathBuf>> {
     Pinned::read("tests/peers/kubectl-1.34")?.cached_or_built(KUBECTL)
 }
 
+/// etcd that a module of its own pins, or `None` where there is no Go to build it with.
+pub(crate) fn etcd(module: &str) -> Result<Option<PathBuf>> {
+    Pinned::read(module)?.cached_or_built(ETCD)
+}
+
 /// sample-apiserver, or `None` where there is no Go to build it with.
 pub(crate) fn sample_apiserver() -> Result<Option<PathBuf>> {
     Pinned::read("tests/peers/sample-apiserver")?.cached_or_built(SAMPLE_APISERVER)
@@ -135,7 +142,7 @@ struct Pinned {
     module: PathBuf,
     /// Of the folder's name in the cache.
     folder_prefix: &'static str,
-    /// Of Kubernetes, e.g. `v1.37.2`.
+    /// Of Kubernetes, e.g. `v1.37.2`, or of etcd in a module that has no Kubernetes.
     version: String,
     /// Changes with any of the pinned modules and with the way they are built.
     fingerprint: u64,
@@ -156,12 +163,15 @@ impl Pinned {
         let kubernetes = required("k8s.io/kubernetes").map(str::to_owned);
         // v0.37 of one of its modules is v1.37 of Kubernetes.
         let sample = required(SAMPLE_APISERVER.1).map(|it| it.replacen("v0.", "v1.", 1));
-        let folder_prefix = match kubernetes {
-            Some(_) => "",
-            None => "sample-apiserver-",
-        };
-        let version = kubernetes
-            .or(sample)
+        let etcd = required(ETCD.1).map(str::to_owned);
+        let found = [
+            ("", kubernetes),
+            ("sample-apiserver-", sample),
+            ("etcd-", etcd),
+        ];
+        let mut found = found.into_iter();
+        let (folder_prefix, version) = found
+            .find_map(|(prefix, version)| Some((prefix, version?)))
             .with_context(|| format!("{}: no k8s.io/kubernetes", module.display()))?;
         let mut hasher = DefaultHasher::new();
         (&go_mod, &go_sum, ldflags(&version)?).hash(&mut hasher);

@@ -1,5 +1,7 @@
 //! `cargo xtask test`: every check and test, in stages, one build profile for all.
 
+mod outcome;
+
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -7,9 +9,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::ValueEnum;
 
+use self::outcome::{Count, cargo_test, check, prints_nothing, skipped};
 use crate::peers::Peers;
-use crate::progress::Step;
-use crate::{fuzz, guests, kubectls, peers, programs, tools, workspace};
+use crate::{etcds, fuzz, guests, kubectls, peers, programs, tools, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -49,33 +51,19 @@ enum Stage {
     E2e,
     /// the same transcript with other releases of kubectl; only when named with `--only`
     Kubectls,
+    /// the store in etcd with other releases of etcd; only when named with `--only`
+    Etcds,
     /// client-go, controller-runtime, kube-rs and the Python client behind a real kube-apiserver
     Clients,
     /// `cargo xtask demo --once`, with and without kubectl
     Demo,
 }
 
-/// What came of one command.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Count {
-    passed: usize,
-    failed: usize,
-    skipped: usize,
-}
-
-impl Count {
-    fn add(&mut self, other: Self) {
-        self.passed += other.passed;
-        self.failed += other.failed;
-        self.skipped += other.skipped;
-    }
-}
-
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut rows = Vec::new();
     for &stage in Stage::value_variants() {
         let is_wanted = match args.only.is_empty() {
-            true => stage != Stage::Kubectls,
+            true => !matches!(stage, Stage::Kubectls | Stage::Etcds),
             false => args.only.contains(&stage),
         };
         if args.skip.contains(&stage) || !is_wanted {
@@ -141,6 +129,7 @@ fn run_stage(stage: Stage) -> Result<Count> {
         Stage::Oracle => oracle(),
         Stage::E2e => e2e(),
         Stage::Kubectls => kubectls(),
+        Stage::Etcds => etcds(),
         Stage::Clients => clients(),
         Stage::Demo => demo(),
     }
@@ -308,6 +297,33 @@ fn kubectls() -> Result<Count> {
     Ok(count)
 }
 
+/// What the stage of unit tests asks of the peers' etcd.
+fn etcds() -> Result<Count> {
+    let mut count = Count::default();
+    for release in etcds::RELEASES {
+        let Some(folder) = etcds::folder(release)? else {
+            let title = format!("etcd {release}");
+            count.add(skipped(
+                &title,
+                &"there is no Go to build it with; install Go 1.26",
+            ));
+            continue;
+        };
+        let mut command = workspace::cargo();
+        command
+            .args([
+                "test",
+                "--workspace",
+                "--lib",
+                "--no-fail-fast",
+                "storage::etcd",
+            ])
+            .env("OUTRIGGER_PEERS", folder);
+        count.add(cargo_test(&format!("etcd {release}"), &mut command)?);
+    }
+    Ok(count)
+}
+
 /// kubectl's commands of `tests/transcript`.
 fn transcript(
     title: &str,
@@ -384,101 +400,4 @@ fn demo() -> Result<Count> {
         ),
     });
     Ok(count)
-}
-
-fn skipped(title: &str, why: &dyn std::fmt::Display) -> Count {
-    println!("{title} ... SKIPPED: {why}");
-    Count {
-        skipped: 1,
-        ..Count::default()
-    }
-}
-
-/// A command that passes or fails as a whole.
-fn check(title: &str, command: &mut Command) -> Result<Count> {
-    let mut step = Step::start(title);
-    let finished = step.run(command)?;
-    if finished.status.success() {
-        step.finish("ok");
-        return Ok(Count {
-            passed: 1,
-            ..Count::default()
-        });
-    }
-    step.finish("FAILED");
-    println!("{command:?}\n{}", finished.lines.join("\n"));
-    Ok(Count {
-        failed: 1,
-        ..Count::default()
-    })
-}
-
-/// A command that prints what is wrong.
-fn prints_nothing(title: &str, command: &mut Command) -> Result<Count> {
-    let mut step = Step::start(title);
-    let finished = step.run(command)?;
-    let is_good = finished.status.success() && finished.lines.is_empty();
-    step.finish(if is_good { "ok" } else { "FAILED" });
-    if !is_good {
-        println!("{command:?}\n{}", finished.lines.join("\n"));
-    }
-    Ok(Count {
-        passed: is_good.into(),
-        failed: (!is_good).into(),
-        ..Count::default()
-    })
-}
-
-/// A `cargo test`: its tests are counted one by one.
-fn cargo_test(title: &str, command: &mut Command) -> Result<Count> {
-    let mut step = Step::start(title);
-    let finished = step.run(command)?;
-    let mut count = Count::default();
-    for line in &finished.lines {
-        count.add(test_result(line));
-    }
-    if !finished.status.success() && count.failed == 0 {
-        count.failed = 1; // It did not compile, or ended before it could count.
-    }
-    step.finish(&format!("{} passed, {} failed", count.passed, count.failed));
-    if count.failed > 0 {
-        println!("{command:?}\n{}", finished.lines.join("\n"));
-    }
-    Ok(count)
-}
-
-/// Reads `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
-fn test_result(line: &str) -> Count {
-    let mut count = Count::default();
-    let Some(result) = line.trim().strip_prefix("test result: ") else {
-        return count;
-    };
-    for part in result.split([';', '.']) {
-        let mut words = part.split_whitespace();
-        let number = words.next().and_then(|it| it.parse().ok());
-        match (number, words.next()) {
-            (Some(number), Some("passed")) => count.passed = number,
-            (Some(number), Some("failed")) => count.failed = number,
-            (Some(number), Some("ignored")) => count.skipped = number,
-            _ => {}
-        }
-    }
-    count
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_the_result_line_of_cargo_test() {
-        let line = "test result: FAILED. 3 passed; 2 failed; 1 ignored; 0 measured; 4 filtered out; finished in 0.01s";
-        let expected = Count {
-            passed: 3,
-            failed: 2,
-            skipped: 1,
-        };
-        assert_eq!(test_result(line), expected);
-        assert_eq!(test_result("test a_name ... ok"), Count::default());
-    }
 }

@@ -52,6 +52,27 @@ impl Etcd {
         Some(Self::start_in(program, folder, free_port(), "https", flags))
     }
 
+    /// Three members of one cluster.
+    pub(super) fn start_members() -> Option<[Self; 3]> {
+        let program = program()?;
+        let peers = ["m0", "m1", "m2"].map(|it| (it, format!("http://127.0.0.1:{}", free_port())));
+        let cluster = peers.each_ref().map(|(name, url)| format!("{name}={url}"));
+        let cluster = format!("--initial-cluster={}", cluster.join(","));
+        let members = peers.map(|(name, url)| {
+            // What is said twice counts as it is said last.
+            let flags = [
+                &format!("--name={name}"),
+                &format!("--listen-peer-urls={url}"),
+                &format!("--initial-advertise-peer-urls={url}"),
+                &cluster,
+            ];
+            let folder = tempfile::tempdir().unwrap();
+            let flags = flags.map(String::as_str);
+            Self::start_in(program.clone(), folder, free_port(), "http", &flags)
+        });
+        Some(members)
+    }
+
     fn start_in(
         program: PathBuf,
         folder: TempDir,
