@@ -1,4 +1,4 @@
-//! The store of several replicas: an etcd (3.5.8 or later) that all of them use.
+//! The store of several replicas: an etcd (3.5.13 or later) that all of them use.
 //!
 //! **Keys.** A record with the key `objects/…` is at `<prefix>/objects/…`, and its value is the record after a header
 //! (`etcd/record.rs`). `<prefix>/meta/store` says that the prefix is ours, in which format, and which offset its

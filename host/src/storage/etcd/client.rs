@@ -34,6 +34,7 @@ const TXN: &str = "/etcdserverpb.KV/Txn";
 const COMPACT: &str = "/etcdserverpb.KV/Compact";
 const WATCH: &str = "/etcdserverpb.Watch/Watch";
 const AUTHENTICATE: &str = "/etcdserverpb.Auth/Authenticate";
+const STATUS: &str = "/etcdserverpb.Maintenance/Status";
 
 pub(super) struct Client {
     pub(super) options: Options,
@@ -104,6 +105,13 @@ impl Client {
         deadline: Instant,
     ) -> Result<proto::TxnResponse, Failure> {
         self.call(TXN, &request, deadline).await
+    }
+
+    /// The release of the member that is used, e.g. `3.7.3`.
+    pub(super) async fn version(&self, deadline: Instant) -> Result<String, Failure> {
+        let request = proto::StatusRequest {};
+        let answer: proto::StatusResponse = self.repeat(STATUS, &request, deadline).await?;
+        Ok(answer.version)
     }
 
     pub(super) async fn compact(&self, revision: i64) -> Result<(), Failure> {

@@ -24,6 +24,10 @@ pub(super) const PROBE: &str = "meta/probe";
 /// Raised when an older server could not read the store.
 const FORMAT: u64 = 1;
 
+/// Watches of older ones do not tell reliably how far they are. (k8s.io/apiserver,
+/// pkg/storage/feature/feature_support_checker.go, asks for the same.)
+const OLDEST_ETCD: [u64; 3] = [3, 5, 13];
+
 /// The record `meta/store`, JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Meta {
@@ -68,6 +72,12 @@ pub(super) async fn open(
     prefix: &str,
     deadline: Instant,
 ) -> Result<Found, Failure> {
+    match client.version(deadline).await {
+        Ok(version) => check_version(&version, client)?,
+        Err(failure) if failure.is_passing() => return Err(failure),
+        // What stands before an etcd may keep its version to itself.
+        Err(failure) => tracing::debug!("the version of etcd is not known: {}", failure.text),
+    }
     loop {
         if let Some(found) = read(client, prefix, deadline).await? {
             return usable(client, prefix, found);
@@ -75,6 +85,23 @@ pub(super) async fn open(
         // Another server may be quicker: what is there then is read.
         write(client, prefix, Meta::new(0), 0, deadline).await?;
     }
+}
+
+fn check_version(version: &str, client: &Client) -> Result<(), Failure> {
+    if !is_too_old(version) {
+        return Ok(());
+    }
+    let servers = client.options.servers.join(",");
+    Err(refused(format!(
+        "etcd at {servers} is of release {version}, whose watches are not reliable: upgrade it to 3.5.13 or later"
+    )))
+}
+
+/// A text that is no version is none that is too old.
+fn is_too_old(version: &str) -> bool {
+    let numbers = version.split(['.', '-', '+']).map(str::parse);
+    let numbers: Vec<u64> = numbers.map_while(Result::ok).take(3).collect();
+    numbers.len() == OLDEST_ETCD.len() && numbers[..] < OLDEST_ETCD[..]
 }
 
 fn usable(client: &Client, prefix: &str, found: Found) -> Result<Found, Failure> {
@@ -176,4 +203,28 @@ pub(super) async fn write(
 
 fn refused(text: String) -> Failure {
     Failure::new(Effect::Refused, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn releases_before_the_fixes_of_watches_are_too_old() {
+        for version in ["3.4.31", "3.5.0", "3.5.12", "3.5.12-rc.1", "2.3.8"] {
+            assert!(is_too_old(version), "{version}");
+        }
+        for version in [
+            "3.5.13",
+            "3.5.35",
+            "3.6.0",
+            "3.7.3",
+            "3.10.0",
+            "4.0.0-alpha.0",
+            "",
+            "main",
+        ] {
+            assert!(!is_too_old(version), "{version}");
+        }
+    }
 }

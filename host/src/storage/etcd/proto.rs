@@ -170,6 +170,15 @@ pub(super) struct AuthenticateResponse {
 }
 
 #[derive(Clone, PartialEq, ::prost::Message)]
+pub(super) struct StatusRequest {}
+
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub(super) struct StatusResponse {
+    #[prost(string, tag = "2")]
+    pub(super) version: String,
+}
+
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub(super) struct WatchRequest {
     #[prost(oneof = "WatchUnion", tags = "1, 3")]
     pub(super) request: Option<WatchUnion>,
