@@ -16,6 +16,7 @@ pub mod etcd;
 pub mod late;
 pub mod memory;
 pub mod mirror;
+mod shared_revision;
 mod sinks;
 pub mod sqlite;
 mod transaction;
@@ -27,6 +28,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub use self::shared_revision::SharedRevision;
 use crate::api::RequestContext;
 
 /// A point in a store's history; also every resourceVersion that clients see. It never decreases, across
@@ -168,8 +170,9 @@ pub trait Sink: Send + Sync {
     /// One commit's changes under the prefix. An engine calls it before it acknowledges the write.
     fn apply(&self, events: &[Event]);
 
-    /// The store is at `revision`, whether or not anything under the prefix changed.
-    fn progress(&self, revision: Revision);
+    /// From now on it has been given everything up to what `progress` says, whether or not anything under the prefix
+    /// changed. Called once, after the first [`Sink::load`] and what was committed meanwhile.
+    fn follow(&self, progress: &Arc<SharedRevision>);
 }
 
 #[async_trait]

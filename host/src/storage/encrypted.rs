@@ -23,7 +23,8 @@ pub use self::configuration::Encryption;
 pub(super) use self::transformer::ENCRYPTED;
 use self::transformer::Opened;
 use super::{
-    Event, Expected, Item, Key, Record, Revision, Scope, Sink, Storage, StorageError, Write,
+    Event, Expected, Item, Key, Record, Revision, Scope, SharedRevision, Sink, Storage,
+    StorageError, Write,
 };
 use crate::api::RequestContext;
 
@@ -269,9 +270,9 @@ impl Sink for DecryptingSink {
         to.apply(&events);
     }
 
-    fn progress(&self, revision: Revision) {
+    fn follow(&self, progress: &Arc<SharedRevision>) {
         if let Some(to) = self.to.upgrade() {
-            to.progress(revision);
+            to.follow(progress);
         }
     }
 }

@@ -11,7 +11,8 @@ use async_trait::async_trait;
 
 use super::sinks::Sinks;
 use super::{
-    Event, Item, Key, Record, Revision, Scope, Sink, Storage, StorageError, Write, transaction,
+    Event, Item, Key, Record, Revision, Scope, SharedRevision, Sink, Storage, StorageError, Write,
+    transaction,
 };
 use crate::api::RequestContext;
 
@@ -38,7 +39,7 @@ impl MemoryStorage {
                 history: VecDeque::new(),
                 oldest: Revision(1),
                 revision: Revision(1),
-                sinks: Sinks::default(),
+                sinks: Sinks::new(Arc::new(SharedRevision::new(Revision(1)))),
             }),
         }
     }

@@ -33,7 +33,6 @@ mod schema;
 mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -47,7 +46,7 @@ pub use self::backup::{backup, restore};
 pub use self::check::{Progress, Report, check};
 pub use self::copy::{Export, Import};
 use self::writer::{Command, Commit, Writer};
-use super::{Item, Revision, Scope, Sink, Storage, StorageError, Write};
+use super::{Item, Revision, Scope, SharedRevision, Sink, Storage, StorageError, Write};
 use crate::api::RequestContext;
 
 /// How much may wait for the writer, in KiB.
@@ -95,7 +94,8 @@ pub struct SqliteStorage {
 /// What the writer thread tells.
 struct Shared {
     file: PathBuf,
-    revision: AtomicU64,
+    /// What is on the disk, and in all sinks.
+    progress: Arc<SharedRevision>,
     trouble: Mutex<Option<String>>,
 }
 
@@ -118,7 +118,7 @@ impl SqliteStorage {
         let state = schema::read_state(&connection, &file)?;
         let shared = Arc::new(Shared {
             file,
-            revision: AtomicU64::new(state.revision.0),
+            progress: Arc::new(SharedRevision::new(state.revision)),
             trouble: Mutex::new(None),
         });
         let (sender, receiver) = mpsc::channel();
@@ -252,7 +252,7 @@ impl Storage for SqliteStorage {
     }
 
     fn current_revision(&self) -> Revision {
-        Revision(self.shared.revision.load(Ordering::Acquire))
+        self.shared.progress.revision()
     }
 
     fn trouble(&self) -> Option<String> {

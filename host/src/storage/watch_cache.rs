@@ -12,7 +12,7 @@
 //! ```text
 //!   engine ──load──▶ objects, window          reads wait (is_loaded)
 //!          ──apply─▶ new map, event in window, watchers wake
-//!          ──progress─▶ revision moves         wait_for wakes
+//!          ──reach─▶ revision moves            wait_for wakes
 //!          ──load again─▶ all of it is new     watchers are told Expired
 //! ```
 
@@ -40,7 +40,7 @@ pub use watcher::{WatchEnd, Watcher};
 use self::index::{Index, Indexes};
 use self::load::Versions;
 use self::ring::{Objects, Ring, Window};
-use super::{Event, Item, Revision, Sink};
+use super::{Event, Item, Revision, SharedRevision, Sink};
 
 /// Reads the attributes of stored bytes. The registry has one per resource.
 pub trait Indexer: Send + Sync {
@@ -74,8 +74,6 @@ pub struct WatchCache {
     state: RwLock<State>,
     /// Wakes the watchers: only when there is an event, or the end.
     events: watch::Sender<()>,
-    /// Wakes [`WatchCache::wait_for`]: with every commit of the store.
-    revisions: watch::Sender<Revision>,
 }
 
 struct State {
@@ -83,7 +81,10 @@ struct State {
     indexes: Indexes,
     ring: Ring,
     unreadable: Unreadable,
-    revision: Revision,
+    /// Of what it has been given last.
+    given: Revision,
+    /// What all caches of the store are at.
+    progress: Arc<SharedRevision>,
     is_loaded: bool,
     is_closed: bool,
 }
@@ -117,12 +118,12 @@ impl WatchCache {
                 indexes: Indexes::default(),
                 ring: Ring::new(window, Revision(0)),
                 unreadable: Unreadable::default(),
-                revision: Revision(0),
+                given: Revision(0),
+                progress: Arc::default(),
                 is_loaded: false,
                 is_closed: false,
             }),
             events: watch::Sender::new(()),
-            revisions: watch::Sender::new(Revision(0)),
         })
     }
 
@@ -138,7 +139,7 @@ impl WatchCache {
 
     /// What the cache is at: everything up to here is in it.
     pub fn revision(&self) -> Revision {
-        self.read().revision
+        self.read().revision()
     }
 
     /// To be compared with what objects [begin with](CachedObject::begins_with).
@@ -160,7 +161,7 @@ impl WatchCache {
     /// As it was at exactly `revision`, which must not be in the future.
     pub fn snapshot_at(&self, revision: Revision) -> Result<Snapshot, Expired> {
         let state = self.read();
-        if revision >= state.revision {
+        if revision >= state.revision() {
             return Ok(state.snapshot());
         }
         state.ring.check(revision)?;
@@ -226,16 +227,15 @@ impl WatchCache {
 
     /// Waits until the cache is at `revision` or later. The caller bounds the wait.
     pub async fn wait_for(&self, revision: Revision) {
-        let mut revisions = self.revisions.subscribe();
-        // The sender lives as long as `self`, so there is no error to meet.
-        let _ = revisions.wait_for(|it| *it >= revision).await;
+        let progress = Arc::clone(&self.read().progress);
+        progress.wait_for(revision).await;
     }
 
     /// The state now and the changes from then on, without a gap.
     pub fn watch_from_now(self: &Arc<Self>) -> (Snapshot, Watcher) {
         let state = self.read();
         let snapshot = state.snapshot();
-        let watcher = self.watcher(state.ring.end(), state.revision);
+        let watcher = self.watcher(state.ring.end(), snapshot.revision);
         (snapshot, watcher)
     }
 
@@ -272,9 +272,16 @@ impl WatchCache {
 }
 
 impl State {
+    /// What is given of the store's later commits takes the lock first: while it is held, the progress cannot pass one
+    /// of them.
+    fn revision(&self) -> Revision {
+        self.given.max(self.progress.revision())
+    }
+
     fn snapshot(&self) -> Snapshot {
-        let may_be_unreadable = self.unreadable.may_be_at(self.revision);
-        Snapshot::new(self.revision, self.objects.clone(), may_be_unreadable)
+        let revision = self.revision();
+        let may_be_unreadable = self.unreadable.may_be_at(revision);
+        Snapshot::new(revision, self.objects.clone(), may_be_unreadable)
     }
 }
 
@@ -316,11 +323,10 @@ impl Sink for WatchCache {
         state.objects = objects;
         state.indexes = Indexes::default();
         state.ring = ring;
-        state.revision = revision;
+        state.given = revision;
         state.is_loaded = true;
         drop(state);
         self.events.send_replace(());
-        self.revisions.send_replace(revision);
     }
 
     fn apply(&self, events: &[Event]) {
@@ -351,21 +357,13 @@ impl Sink for WatchCache {
             state_ref.indexes.change(before.as_ref(), after, count);
             state_ref.ring.push(change, Some(&state_ref.objects));
         }
-        state_ref.revision = state_ref.revision.max(last.revision);
-        let revision = state_ref.revision;
+        state_ref.given = state_ref.given.max(last.revision);
         drop(state);
         self.events.send_replace(());
-        self.revisions.send_replace(revision);
     }
 
-    fn progress(&self, revision: Revision) {
-        let mut state = self.write();
-        if revision <= state.revision {
-            return;
-        }
-        state.revision = revision;
-        drop(state);
-        self.revisions.send_replace(revision);
+    fn follow(&self, progress: &Arc<SharedRevision>) {
+        self.write().progress = Arc::clone(progress);
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use super::{PREFIX, Subject, attached, context, create, delete, key, put, show_event, show_parts};
 use crate::api::Object;
 use crate::storage::watch_cache::Expired;
-use crate::storage::{Event, Expected, Item, Key, Record, Revision, Sink};
+use crate::storage::{Event, Expected, Item, Key, Record, Revision, SharedRevision, Sink};
 
 /// A sink that comes while others write has everything once, in order.
 pub(in crate::storage) async fn feeds_sinks_without_a_gap(subject: Subject) {
@@ -47,7 +47,7 @@ pub(in crate::storage) async fn feeds_sinks_without_a_gap(subject: Subject) {
         assert_eq!(seen.loads, 1);
         assert_eq!(seen.objects, expected);
         assert!(seen.revisions.is_sorted());
-        assert_eq!(seen.progress, subject.storage.current_revision());
+        assert_eq!(seen.at(), subject.storage.current_revision());
     }
 }
 
@@ -64,7 +64,7 @@ pub(in crate::storage) async fn sinks_see_their_prefix_and_every_revision(subjec
     let last = subject.commit(vec![create("b/x", "red")]).await.unwrap();
     let seen = recorder.seen.lock().unwrap();
     assert_eq!(seen.keys, [key("a/x")]);
-    assert_eq!(seen.progress, last);
+    assert_eq!(seen.at(), last);
 }
 
 pub(in crate::storage) async fn forgets_sinks_that_nobody_holds(subject: Subject) {
@@ -173,7 +173,15 @@ struct Seen {
     objects: BTreeMap<Key, (Revision, Record)>,
     revisions: Vec<Revision>,
     keys: Vec<Key>,
-    progress: Revision,
+    /// Of what it was given last.
+    given: Revision,
+    progress: Arc<SharedRevision>,
+}
+
+impl Seen {
+    fn at(&self) -> Revision {
+        self.given.max(self.progress.revision())
+    }
 }
 
 impl Sink for Recorder {
@@ -185,16 +193,13 @@ impl Sink for Recorder {
             .into_iter()
             .map(|it| (it.key, (it.revision, it.record)));
         seen.objects = records.collect();
-        seen.progress = revision;
+        seen.given = revision;
     }
 
     fn apply(&self, events: &[Event]) {
         let mut seen = self.seen.lock().unwrap();
         for event in events {
-            assert!(
-                event.revision > seen.progress,
-                "behind what was told before"
-            );
+            assert!(event.revision > seen.at(), "behind what was told before");
             let before = match &event.record {
                 Some(record) => {
                     let now = (event.revision, record.clone());
@@ -206,11 +211,11 @@ impl Sink for Recorder {
             seen.keys.push(event.key.clone());
         }
         seen.revisions.push(events[0].revision);
+        seen.given = events[0].revision;
     }
 
-    fn progress(&self, revision: Revision) {
+    fn follow(&self, progress: &Arc<SharedRevision>) {
         let mut seen = self.seen.lock().unwrap();
-        assert!(revision >= seen.progress);
-        seen.progress = revision;
+        seen.progress = Arc::clone(progress);
     }
 }

@@ -88,11 +88,7 @@ pub(super) async fn attach(
         let load = move || loading.load(items, history, oldest, revision);
         let loaded = tokio::task::spawn_blocking(load).await;
         loaded.map_err(|err| StorageError::Failed(err.into()))?;
-        let added = {
-            let mut state = shared.state();
-            let now = shared.revision();
-            state.add(prefix, &sink, revision, now)
-        };
+        let added = shared.state().add(prefix, &sink, revision);
         match added {
             Ok(()) => return Ok(()),
             Err(Lost) => tracing::info!(

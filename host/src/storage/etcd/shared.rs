@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::client::Client;
@@ -13,7 +13,7 @@ use super::meta::{self, Found};
 use super::record::{Mark, decode};
 use super::{HISTORY_MAX_BYTES, HISTORY_MAX_EVENTS, proto};
 use crate::storage::sinks::Sinks;
-use crate::storage::{Event, Item, Key, Record, Revision, Sink};
+use crate::storage::{Event, Item, Key, Record, Revision, SharedRevision, Sink};
 
 pub(super) struct Shared {
     pub(super) client: Client,
@@ -21,7 +21,7 @@ pub(super) struct Shared {
     pub(super) prefix: String,
     state: Mutex<State>,
     /// What the sinks are at.
-    revision: watch::Sender<Revision>,
+    progress: Arc<SharedRevision>,
     /// The latest revision that somebody waits for.
     wanted: AtomicU64,
     /// Wakes the feed, so that it asks how far it is.
@@ -66,9 +66,10 @@ pub(super) struct Lost;
 impl Shared {
     /// `after` is the etcd revision after which the feed begins.
     pub(super) fn new(client: Client, prefix: String, found: Found, after: i64) -> Self {
+        let progress = Arc::new(SharedRevision::default());
         let mut state = State {
             found,
-            sinks: Sinks::default(),
+            sinks: Sinks::new(Arc::clone(&progress)),
             history: VecDeque::new(),
             history_bytes: 0,
             oldest: Revision(0),
@@ -78,12 +79,12 @@ impl Shared {
             write_trouble: None,
         };
         state.oldest = state.public(after);
-        let revision = watch::Sender::new(state.oldest);
+        progress.reach(state.oldest);
         Self {
             client,
             prefix,
             state: Mutex::new(state),
-            revision,
+            progress,
             wanted: AtomicU64::new(0),
             hurry: Notify::new(),
         }
@@ -95,7 +96,7 @@ impl Shared {
     }
 
     pub(super) fn revision(&self) -> Revision {
-        *self.revision.borrow()
+        self.progress.revision()
     }
 
     /// A key as etcd has it.
@@ -133,16 +134,15 @@ impl Shared {
         is_urgent: bool,
         deadline: Instant,
     ) -> bool {
-        let mut at = self.revision.subscribe();
-        if *at.borrow() >= revision {
+        if self.revision() >= revision {
             return true;
         }
         self.wanted.fetch_max(revision.0, Ordering::AcqRel);
         if is_urgent {
             self.hurry.notify_one();
         }
-        let reached = at.wait_for(|it| *it >= revision);
-        matches!(timeout_at(deadline, reached).await, Ok(Ok(_)))
+        let reached = self.progress.wait_for(revision);
+        timeout_at(deadline, reached).await.is_ok()
     }
 
     /// Whether somebody waits for what the feed has not reached.
@@ -175,18 +175,15 @@ impl Shared {
         }
         state.remember(&changes);
         state.sinks.apply(&changes, revision);
-        // Before the lock goes: a sink that is added then is at this revision, too.
-        self.revision.send_replace(revision);
         Ok(())
     }
 
     /// The feed is at this etcd revision, without changes.
     pub(super) fn progress(&self, at: i64) {
-        let mut state = self.state();
+        let state = self.state();
         let revision = state.public(at);
         if revision > self.revision() {
             state.sinks.apply(&[], revision);
-            self.revision.send_replace(revision);
         }
     }
 
@@ -196,7 +193,7 @@ impl Shared {
         let has_sinks = !state.sinks.live().is_empty();
         if !has_sinks {
             state.begin_after(at);
-            self.revision.send_replace(state.oldest);
+            self.progress.reach(state.oldest);
         }
         !has_sinks
     }
@@ -220,7 +217,7 @@ impl Shared {
                 *outcome = Outcome::Lost;
             }
         }
-        self.revision.send_replace(state.oldest);
+        self.progress.reach(state.oldest);
     }
 
     /// What keeps the feed from going on; `None` while it does.
@@ -342,7 +339,6 @@ impl State {
         prefix: &str,
         sink: &Arc<dyn Sink>,
         revision: Revision,
-        now: Revision,
     ) -> Result<(), Lost> {
         if self.is_reloading || self.oldest > revision {
             return Err(Lost);
@@ -357,7 +353,6 @@ impl State {
         for commit in since.chunk_by(|a, b| a.revision == b.revision) {
             sink.apply(commit);
         }
-        sink.progress(now.max(revision));
         self.sinks.add(prefix, sink);
         Ok(())
     }

@@ -9,7 +9,6 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
@@ -85,7 +84,7 @@ impl Writer {
             commands,
             marks: VecDeque::from([(Instant::now(), state.revision)]),
             state,
-            sinks: Sinks::default(),
+            sinks: Sinks::new(Arc::clone(&shared.progress)),
             options,
             tended: Instant::now(),
             shared,
@@ -246,7 +245,6 @@ impl Writer {
             }
             self.state.revision = revision;
             self.sinks.apply(&events, revision);
-            self.shared.revision.store(revision.0, Ordering::Release);
         }
         revision
     }

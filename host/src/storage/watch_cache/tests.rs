@@ -42,6 +42,7 @@ struct Engine {
     indexer: Arc<CountingIndexer>,
     items: std::collections::BTreeMap<Key, (Revision, Record)>,
     revision: Revision,
+    progress: Arc<SharedRevision>,
 }
 
 impl Engine {
@@ -53,7 +54,10 @@ impl Engine {
         let indexer = Arc::new(CountingIndexer::default());
         let cache = WatchCache::with_window(PREFIX.into(), true, Arc::clone(&indexer) as _, window);
         cache.load(vec![], vec![], Revision(1), Revision(1));
+        let progress = Arc::new(SharedRevision::new(Revision(1)));
+        cache.follow(&progress);
         Self {
+            progress,
             cache,
             indexer,
             items: std::collections::BTreeMap::new(),
@@ -85,6 +89,7 @@ impl Engine {
             })
             .collect();
         self.cache.apply(&events);
+        self.progress.reach(revision);
         revision
     }
 }
@@ -318,11 +323,11 @@ fn bounds_the_bytes_of_superseded_objects() {
 async fn a_bookmark_moves_with_the_store_but_not_past_what_was_read() {
     let mut engine = Engine::start();
     let (_, mut watcher) = engine.cache.watch_from_now();
-    engine.cache.progress(Revision(40));
+    engine.progress.reach(Revision(40));
     assert_eq!(watcher.revision(), Revision(40));
     engine.revision = Revision(40);
     engine.commit(&[("a/x", Some("red"))]);
-    engine.cache.progress(Revision(50));
+    engine.progress.reach(Revision(50));
     assert_eq!(watcher.revision(), Revision(40), "41 was not read");
     watcher.next().await.expect("open");
     assert_eq!(watcher.revision(), Revision(50));
@@ -348,7 +353,7 @@ async fn waits_for_a_revision_of_any_resource() {
     let waiting = tokio::spawn(async move { cache.wait_for(Revision(9)).await });
     yield_now().await;
     assert!(!waiting.is_finished());
-    engine.cache.progress(Revision(9));
+    engine.progress.reach(Revision(9));
     waiting.await.expect("no panic");
 }
 

@@ -55,7 +55,7 @@ impl Watcher {
         }
         // What is next was not returned; everything before it was, as commits are not torn.
         let next = state.ring.from(self.position).next();
-        let complete = next.map_or(state.revision, |it| Revision(it.revision.0 - 1));
+        let complete = next.map_or(state.revision(), |it| Revision(it.revision.0 - 1));
         self.revision.max(complete)
     }
 
