@@ -63,7 +63,7 @@ pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(34);
 /// Everything that is served at one moment; replaced whole.
 pub struct Served {
     pub registry: Registry,
-    /// Discovery and OpenAPI, as bytes.
+    /// Discovery and OpenAPI.
     pub documents: discovery::Documents,
     /// Whether every plugin that was there at the start has been looked at: until then what is not found is
     /// 503, since a 404 tells the garbage collector that the type is gone (D6).
@@ -210,7 +210,7 @@ impl Api {
                 let text = "there is no tunnel through this server\n";
                 return Ok(response::text(StatusCode::METHOD_NOT_ALLOWED, text));
             }
-            return self.answer_path(&served, info, &parts.method, &parts.uri, &headers);
+            return self.answer_path(served, info, parts, headers).await;
         }
         let context = RequestContext {
             id: Arc::clone(audit_id),
@@ -248,21 +248,34 @@ impl Api {
     }
 
     /// Discovery, OpenAPI, health, metrics, version: precomputed or at hand, never from a plugin.
-    fn answer_path(
+    async fn answer_path(
         &self,
-        served: &Served,
+        served: Arc<Served>,
         info: &RequestInfo,
-        method: &Method,
-        uri: &http::Uri,
-        headers: &HeaderMap,
+        parts: http::request::Parts,
+        headers: HeaderMap,
     ) -> Result<Response> {
-        if let Some(answer) = self.health.answer(uri) {
+        if let Some(answer) = self.health.answer(&parts.uri) {
             return Ok(answer);
         }
         if info.path == "/metrics" {
             return Ok(response::text(StatusCode::OK, &self.metrics.encode()));
         }
-        if let Some(answer) = served.documents.answer(method, uri, headers) {
+        let (documents, is_openapi) = (Arc::clone(&served), info.path.starts_with("/openapi/"));
+        let answer = move || {
+            documents
+                .documents
+                .answer(&parts.method, &parts.uri, &headers)
+        };
+        let answer = match is_openapi {
+            // Who asks first for a document of hundreds of kinds waits until it is made, and nobody else.
+            true => tokio::task::spawn_blocking(answer).await.map_err(|error| {
+                tracing::error!(%error, "a document of OpenAPI could not be made");
+                status::internal("the document could not be made")
+            })?,
+            false => answer(),
+        };
+        if let Some(answer) = answer {
             return answer;
         }
         let wanted = info.path.strip_prefix("/apis/").and_then(|below| {
@@ -270,7 +283,7 @@ impl Api {
             let (group, version) = (group.to_owned(), version.to_owned());
             Some(GroupVersion { group, version })
         });
-        let is_elsewhere = wanted.is_some_and(|it| self.is_elsewhere(served, &it));
+        let is_elsewhere = wanted.is_some_and(|it| self.is_elsewhere(&served, &it));
         if !served.is_complete || is_elsewhere {
             return Err(not_yet_installed());
         }

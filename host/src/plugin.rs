@@ -44,7 +44,7 @@ pub struct Plugin {
 }
 
 pub struct PluginResource {
-    pub definition: ResourceDefinition,
+    pub definition: Arc<ResourceDefinition>,
     pub strategy: Arc<dyn Strategy>,
     pub backend: Option<Arc<dyn Backend>>,
 }

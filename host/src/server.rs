@@ -101,7 +101,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 
     let served = Arc::new(ArcSwap::from_pointee(Served {
         registry: Registry::default(),
-        documents: Documents::build(std::iter::empty()),
+        documents: Documents::build(Vec::new()),
         is_complete: false,
     }));
     let lister = Arc::new(lister::RegistryLister::new(Arc::clone(&served)));

@@ -1,8 +1,8 @@
 //! What the server says of itself: which groups, versions and resources it serves, its version, its OpenAPI.
 //!
-//! Everything is made from definitions once, when they are loaded: no answer waits for a plugin, since one
-//! group whose discovery fails keeps the namespaces of the whole cluster from being deleted. Discovery has
-//! the older form, a document per group and version, and the aggregated one (KEP-3352), as JSON only.
+//! Everything is made from definitions, and all but OpenAPI when they are loaded: no answer waits for a plugin,
+//! since one group whose discovery fails keeps the namespaces of the whole cluster from being deleted. Discovery
+//! has the older form, a document per group and version, and the aggregated one (KEP-3352), as JSON only.
 
 mod aggregated;
 pub(super) mod document;
@@ -10,6 +10,7 @@ pub(super) mod groups;
 mod protobuf;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
@@ -57,8 +58,8 @@ enum Page {
 }
 
 impl Documents {
-    pub fn build<'a>(definitions: impl Iterator<Item = &'a ResourceDefinition>) -> Self {
-        let groups = groups::by_group(definitions);
+    pub fn build(definitions: Vec<Arc<ResourceDefinition>>) -> Self {
+        let groups = groups::by_group(definitions.iter().map(|it| &**it));
         let mut pages = BTreeMap::new();
         let list = to_bytes(&groups::list(&groups));
         let aggregated = aggregated::document(&groups);
@@ -74,7 +75,7 @@ impl Documents {
         pages.insert("/version".to_owned(), Page::Raw(version::document()));
         let root = root(&pages);
         pages.insert("/".to_owned(), Page::Raw(root));
-        let openapi = OpenApi::build(&groups);
+        let openapi = OpenApi::new(definitions);
         Self { pages, openapi }
     }
 

@@ -58,7 +58,7 @@ impl Chain {
         let api = Api {
             served: Arc::new(ArcSwap::from_pointee(Served {
                 registry: Registry::new([Arc::clone(&it.store)]),
-                documents: discovery::Documents::build(std::iter::empty()),
+                documents: discovery::Documents::build(Vec::new()),
                 is_complete,
             })),
             authenticators: Arc::new(Authenticators::new(config, None, allow_anonymous)),

@@ -66,7 +66,7 @@ impl LastManifest {
             backend: definition
                 .backend
                 .map(|_| Arc::clone(&unavailable) as Arc<dyn Backend>),
-            definition,
+            definition: Arc::new(definition),
         });
         Some(Plugin {
             name: name.to_owned(),

@@ -124,7 +124,7 @@ impl Checked {
             PluginResource {
                 strategy: Arc::new(strategy) as Arc<dyn Strategy>,
                 backend,
-                definition,
+                definition: Arc::new(definition),
             }
         });
         Plugin {

@@ -12,8 +12,8 @@ pub mod read;
 mod unreadable;
 mod update;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 pub use change::Change;
 pub use delete::{DeleteOptions, Deleted};
@@ -35,14 +35,15 @@ const STATUS: &str = "status";
 
 /// One resource, served in all its versions.
 pub struct Store {
-    definition: ResourceDefinition,
+    definition: Arc<ResourceDefinition>,
     prefix: String,
     strategy: Arc<dyn Strategy>,
     storage: Arc<dyn Storage>,
     cache: Arc<WatchCache>,
     clock: Arc<dyn Clock>,
     uids: Arc<dyn UidSource>,
-    field_manager: FieldManager,
+    /// Made at the first write: most of hundreds of resources are not written for long.
+    field_manager: OnceLock<FieldManager>,
     /// Objects that were written before this revision were written under another schema.
     schema_since: Revision,
     /// Whether all versions have one schema, so that an object fits all that it fits one of.
@@ -79,7 +80,7 @@ pub struct WriteTarget<'a> {
 
 impl Store {
     pub fn new(
-        definition: ResourceDefinition,
+        definition: impl Into<Arc<ResourceDefinition>>,
         strategy: Arc<dyn Strategy>,
         storage: Arc<dyn Storage>,
         cache: Arc<WatchCache>,
@@ -87,10 +88,11 @@ impl Store {
         uids: Arc<dyn UidSource>,
     ) -> Self {
         static EPOCH: AtomicU32 = AtomicU32::new(0);
+        let definition = definition.into();
         let prefix = definition.prefix();
         Self {
             epoch: EPOCH.fetch_add(1, Ordering::Relaxed),
-            field_manager: FieldManager::new(&definition),
+            field_manager: OnceLock::new(),
             schema_since: Revision(0),
             has_one_schema: has_one_schema(&definition),
             definition,
@@ -110,7 +112,7 @@ impl Store {
         self
     }
 
-    pub fn definition(&self) -> &ResourceDefinition {
+    pub fn definition(&self) -> &Arc<ResourceDefinition> {
         &self.definition
     }
 
@@ -128,6 +130,11 @@ impl Store {
 
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+
+    fn field_manager(&self) -> &FieldManager {
+        let make = || FieldManager::new(&self.definition);
+        self.field_manager.get_or_init(make)
     }
 
     /// Key prefix of all its objects, ending in `/`.

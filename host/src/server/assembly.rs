@@ -1,6 +1,6 @@
 //! From loaded plugins to what is served: stores, discovery, OpenAPI, APIServices; each change one atomic swap.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,9 +132,10 @@ impl Assembly {
         let mut problems = Vec::new();
         let mut stores = Vec::new();
         let mut prefixes = BTreeSet::new();
+        let notes = Notes::read(self.storage.as_ref()).await.unwrap_or_default();
         for plugin in &loaded.plugins {
             for resource in &plugin.resources {
-                match self.store(plugin, resource).await {
+                match self.store(plugin, resource, &notes).await {
                     Ok(store) => {
                         prefixes.insert(store.prefix().to_owned());
                         stores.push(Arc::new(store));
@@ -159,7 +160,8 @@ impl Assembly {
         let is_complete = loaded.is_complete && is_store_read;
         let registry = Registry::new(stores);
         let group_versions = group_versions(&registry);
-        let documents = Documents::build(registry.stores().map(|it| it.definition()));
+        let definitions = registry.stores().map(|it| Arc::clone(it.definition()));
+        let documents = Documents::build(definitions.collect());
 
         // A group that goes is unregistered before it is unserved: kube-apiserver must not ask for what is gone.
         if let Some(registration) = &self.parts.registration
@@ -199,6 +201,7 @@ impl Assembly {
         &mut self,
         plugin: &Plugin,
         resource: &PluginResource,
+        notes: &Notes,
     ) -> Result<Store, Unserved> {
         let definition = &resource.definition;
         let of = definition.group_resource();
@@ -216,7 +219,7 @@ impl Assembly {
             message: format!("{of} is not served: {error}"),
             is_of_store: true,
         };
-        self.own(plugin, definition).await.map_err(|error| match error {
+        self.own(plugin, definition, notes).await.map_err(|error| match error {
             Ownership::Other(owner) => Unserved {
                 message: format!(
                     "{of} is not served: its objects belong to plugin {owner}; remove them, or name the file {owner}.wasm"
@@ -226,10 +229,10 @@ impl Assembly {
             Ownership::Unknown(error) => unread(error),
         })?;
         let cache = self.cache(definition).await.map_err(unread)?;
-        let schema_since = self.schema_since(definition).await.map_err(unread)?;
+        let schema_since = self.schema_since(definition, notes).await.map_err(unread)?;
         let storage = self.engine(plugin, resource);
         let store = Store::new(
-            definition.clone(),
+            Arc::clone(definition),
             Arc::clone(&resource.strategy),
             storage,
             cache,
@@ -243,18 +246,15 @@ impl Assembly {
     async fn schema_since(
         &self,
         definition: &ResourceDefinition,
+        notes: &Notes,
     ) -> Result<Revision, StorageError> {
-        let key: Key = format!(
-            "control/schemas/{}/{}",
-            definition.group, definition.names.plural
-        )
-        .into();
+        let key = Notes::key(Notes::SCHEMAS, definition);
+        let mut noted = notes.0.get(&key).cloned();
         let document = definition.storage_version().schema.document().to_string();
         let digest = digest_of(document.as_bytes());
         // Without defaults an object lacks none, whatever it was written under.
         let has_defaults = document.contains("\"default\":");
         loop {
-            let noted = self.storage.get(&key).await?;
             let since = match &noted {
                 Some(noted) if noted.record.bytes == digest.as_bytes() => Some(noted.revision),
                 _ => self.note(&key, noted.as_ref(), &digest).await?,
@@ -262,6 +262,7 @@ impl Assembly {
             if let Some(since) = since {
                 return Ok(if has_defaults { since } else { Revision(0) });
             }
+            noted = self.storage.get(&key).await?;
         }
     }
 
@@ -290,16 +291,16 @@ impl Assembly {
     }
 
     /// Takes the resource for the plugin, or finds that it has it: objects outlive their plugin, and belong to it.
-    async fn own(&self, plugin: &Plugin, definition: &ResourceDefinition) -> Result<(), Ownership> {
-        let key: Key = format!(
-            "control/owners/{}/{}",
-            definition.group, definition.names.plural
-        )
-        .into();
+    async fn own(
+        &self,
+        plugin: &Plugin,
+        definition: &ResourceDefinition,
+        notes: &Notes,
+    ) -> Result<(), Ownership> {
+        let key = Notes::key(Notes::OWNERS, definition);
+        let mut owner = notes.0.get(&key).cloned();
         let name = &plugin.name;
         loop {
-            let owner = self.storage.get(&key).await;
-            let owner = owner.map_err(Ownership::Unknown)?;
             if let Some(owner) = &owner {
                 if owner.record.bytes == name.as_bytes() {
                     return Ok(());
@@ -315,6 +316,8 @@ impl Assembly {
             if noted.map_err(Ownership::Unknown)?.is_some() {
                 return Ok(());
             }
+            let now = self.storage.get(&key).await;
+            owner = now.map_err(Ownership::Unknown)?;
         }
     }
 
@@ -385,6 +388,30 @@ impl Assembly {
         ));
         kept.mirror = Some((plugin.digest.clone(), Arc::clone(&mirror)));
         mirror
+    }
+}
+
+/// What this server, or one before it, has found out of resources: a text by key. A note that is not here may be in
+/// the store all the same: where one is damaged, all of them are read one by one.
+#[derive(Default)]
+struct Notes(HashMap<Key, Item>);
+
+impl Notes {
+    const OWNERS: &str = "control/owners/";
+    const SCHEMAS: &str = "control/schemas/";
+
+    /// One look for hundreds of resources.
+    async fn read(storage: &dyn Storage) -> Result<Self, StorageError> {
+        let mut notes = HashMap::new();
+        for prefix in [Self::OWNERS, Self::SCHEMAS] {
+            let items = storage.list(prefix, "", usize::MAX).await?;
+            notes.extend(items.into_iter().map(|it| (Arc::clone(&it.key), it)));
+        }
+        Ok(Self(notes))
+    }
+
+    fn key(prefix: &str, definition: &ResourceDefinition) -> Key {
+        format!("{prefix}{}/{}", definition.group, definition.names.plural).into()
     }
 }
 

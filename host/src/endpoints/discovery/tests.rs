@@ -12,7 +12,7 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 fn documents() -> Documents {
     let mut definitions = yard();
     definitions.push(anchors());
-    Documents::build(definitions.iter())
+    Documents::build(definitions.into_iter().map(Arc::new).collect())
 }
 
 fn get(path: &str, headers: &[(header::HeaderName, &str)]) -> http::Response<Body> {

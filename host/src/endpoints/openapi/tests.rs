@@ -2,26 +2,23 @@ use expect_test::expect;
 use prost::Message;
 
 use super::*;
-use crate::endpoints::discovery::groups;
 use crate::endpoints::testing::{anchors, yard};
 
 fn built() -> OpenApi {
     let mut definitions = yard();
     definitions.push(anchors());
-    OpenApi::build(&groups::by_group(definitions.iter()))
+    OpenApi::new(definitions.into_iter().map(Arc::new).collect())
 }
 
 fn json(spec: &Spec) -> Value {
-    serde_json::from_slice(&spec.json.bytes).expect("JSON")
+    serde_json::from_slice(&spec.json.bytes()).expect("JSON")
 }
 
 /// The one group and version of a resource in the documents.
 fn resource_spec(api: &OpenApi) -> (&String, &Spec) {
-    let mut specs = api
-        .v3
-        .iter()
-        .filter(|(path, _)| path.matches('/').count() == 2);
-    specs.next().expect("a group and version")
+    let mut paths = api.v3.keys().filter(|it| it.matches('/').count() == 2);
+    let path = paths.next().expect("a group and version");
+    (path, api.v3(path).expect("it is there"))
 }
 
 #[test]
@@ -62,7 +59,7 @@ fn whoever_has_a_document_is_told_so() {
     assert_eq!(first.status(), StatusCode::OK);
     headers.insert(header::IF_NONE_MATCH, first.headers()[header::ETAG].clone());
     let again = api
-        .answer(&url, Some(&spec.json.digest), &headers)
+        .answer(&url, Some(&spec.digest), &headers)
         .expect("an answer");
     assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
     assert_eq!(again.headers()[header::CACHE_CONTROL], "public, immutable");
@@ -130,9 +127,9 @@ struct Any {
 #[test]
 fn protobuf_names_the_kinds_of_definitions() {
     let api = built();
-    let document = DocumentV2::decode(api.v2.protobuf().clone()).expect("openapi_v2.Document");
+    let document = DocumentV2::decode(api.v2().protobuf().bytes()).expect("openapi_v2.Document");
     assert_eq!(document.swagger, "2.0");
-    let json = json(&api.v2);
+    let json = json(api.v2());
     let schemas = document.definitions.expect("definitions").schemas;
     assert_eq!(
         schemas.len(),

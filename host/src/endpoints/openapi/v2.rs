@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 /// `documents` are the v3 ones, `objects` the kinds' own schemas by name.
-pub(super) fn document<'a>(
-    documents: impl Iterator<Item = &'a Value>,
+pub(super) fn document(
+    documents: impl Iterator<Item = Value>,
     objects: &Map<String, Value>,
 ) -> Value {
     let (mut paths, mut definitions) = (Map::new(), Map::new());

@@ -156,7 +156,7 @@ fn definition(text: &str) -> Result<Plugin, String> {
         name: definition.group_resource().to_string(),
         digest: digest_of(text.as_bytes()),
         resources: vec![PluginResource {
-            definition,
+            definition: Arc::new(definition),
             strategy: Arc::new(strategy),
             backend: None,
         }],

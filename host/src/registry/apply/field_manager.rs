@@ -45,6 +45,10 @@ static STRIPPED: LazyLock<Set> = LazyLock::new(|| {
     top.into_iter().chain(metadata).collect()
 });
 
+/// The same of all resources.
+static SCALE_TYPE: LazyLock<Type> =
+    LazyLock::new(|| object_type(scale::API_VERSION, &scale::document()));
+
 pub struct FieldManager {
     kinds: Kinds,
     scale: Kinds,
@@ -62,8 +66,7 @@ impl FieldManager {
             let empty = version.empty_object.clone();
             Kind::new(&api_version, &definition.names.kind, of, empty)
         });
-        let scale_type = object_type(scale::API_VERSION, &scale::document());
-        let scale = Kind::new(scale::API_VERSION, scale::KIND, scale_type, None);
+        let scale = Kind::new(scale::API_VERSION, scale::KIND, SCALE_TYPE.clone(), None);
         let all = definition.versions.iter();
         let with_status = all.clone().filter(|it| it.has_status);
         let resetting = all.filter(|it| it.has_status || definition.update.reset_status);

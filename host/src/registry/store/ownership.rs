@@ -86,7 +86,7 @@ impl Store {
             store: self,
             context,
         };
-        self.field_manager
+        self.field_manager()
             .update(&self.writer(target), live, new, &versions)
             .await
     }
@@ -107,7 +107,7 @@ impl Store {
             metadata
         };
         let owned = self
-            .field_manager
+            .field_manager()
             .update(
                 &self.writer(target),
                 &metadata_of(live),
@@ -135,7 +135,7 @@ impl Store {
             store: self,
             context,
         };
-        self.field_manager
+        self.field_manager()
             .apply(&self.writer(target), live, configuration, force, &versions)
             .await
     }
