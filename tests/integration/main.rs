@@ -1,4 +1,5 @@
-//! Through the socket of `outrigger dev`, with real plugins; and what the repository's text must keep to.
+//! Through the socket of `outrigger dev`, with real plugins; what of the loader no socket shows; and what the
+//! repository's text must keep to.
 
 mod anchors;
 mod api;
@@ -10,6 +11,7 @@ mod encryption;
 mod errors;
 mod hand_over;
 mod linearizability;
+mod loading;
 mod misbehaving;
 mod odd_requests;
 mod plugins;

@@ -17,6 +17,7 @@ use super::instance::CallState;
 use crate::api::{RequestContext, Status};
 
 /// What one plugin was granted.
+#[derive(Clone)]
 pub(crate) struct Capabilities {
     pub(crate) plugin: Arc<str>,
     /// JSON.

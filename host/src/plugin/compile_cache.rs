@@ -8,7 +8,7 @@
 //! names of its own; what a killed one left is removed after an hour.
 
 use std::hash::{Hash, Hasher};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,6 +22,8 @@ use super::compile::Compiler;
 use super::engine::Engine;
 
 const KEY_BYTES: usize = 32;
+/// What is read of a file at once, to digest it.
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// No compilation takes longer.
 const LEFT_BEHIND: Duration = Duration::from_secs(60 * 60);
@@ -51,18 +53,21 @@ impl CompileCache {
         })
     }
 
-    /// The component with these bytes, from the cache where that has it.
-    pub(crate) async fn component(
+    /// The component with this digest, where it has been compiled before.
+    pub(crate) fn find(&self, engine: &Engine, digest: &str) -> Option<Component> {
+        let name = name(engine, digest);
+        self.load(engine, &name, &self.folder.join(&name))
+    }
+
+    /// Compiles the component with these bytes, and keeps it.
+    pub(crate) async fn compile(
         &self,
         engine: &Engine,
         digest: &str,
         bytes: &[u8],
     ) -> Result<Component, LoadError> {
-        let name = format!("{digest}-{:016x}.cwasm", compatibility(engine));
+        let name = name(engine, digest);
         let path = self.folder.join(&name);
-        if let Some(component) = self.load(engine, &name, &path) {
-            return Ok(component);
-        }
         let writer = uuid::Uuid::new_v4();
         let temporary = self.folder.join(format!("{name}.{writer}.new"));
         let compiled = self.compiler.compile(bytes, &temporary).await;
@@ -84,9 +89,9 @@ impl CompileCache {
 
     /// `None`: there is none, or none that can be used.
     fn load(&self, engine: &Engine, name: &str, path: &Path) -> Option<Component> {
-        let content = std::fs::read(path).ok()?;
+        let signed = signed(name, path).ok()?;
         let tag = std::fs::read(tag_path(path)).ok()?;
-        if hmac::verify(&self.key, &signed(name, &content), &tag).is_err() {
+        if hmac::verify(&self.key, &signed, &tag).is_err() {
             tracing::warn!(
                 path = path.display().to_string(),
                 "a compiled plugin is damaged: it is compiled again"
@@ -108,8 +113,7 @@ impl CompileCache {
 
     /// Puts a compiled file and its tag in place, the tag last.
     fn seal(&self, name: &str, temporary: &Path, path: &Path) -> anyhow::Result<()> {
-        let content = std::fs::read(temporary)?;
-        let tag = hmac::sign(&self.key, &signed(name, &content));
+        let tag = hmac::sign(&self.key, &signed(name, temporary)?);
         let temporary_tag = tag_path(temporary);
         write_private(&temporary_tag, tag.as_ref())?;
         std::fs::File::open(temporary)?.sync_all()?;
@@ -139,13 +143,26 @@ fn tag_path(path: &Path) -> PathBuf {
     path.into()
 }
 
+fn name(engine: &Engine, digest: &str) -> String {
+    format!("{digest}-{:016x}.cwasm", compatibility(engine))
+}
+
 /// The name is part of it: a file may not stand in for another.
-fn signed(name: &str, content: &[u8]) -> Vec<u8> {
+fn signed(name: &str, content: &Path) -> std::io::Result<Vec<u8>> {
     let mut signed = digest::digest(&digest::SHA256, name.as_bytes())
         .as_ref()
         .to_vec();
-    signed.extend_from_slice(digest::digest(&digest::SHA256, content).as_ref());
-    signed
+    let mut file = std::fs::File::open(content)?;
+    let (mut context, mut chunk) = (digest::Context::new(&digest::SHA256), [0; CHUNK_BYTES]);
+    loop {
+        let length = file.read(&mut chunk)?;
+        if length == 0 {
+            break;
+        }
+        context.update(&chunk[..length]);
+    }
+    signed.extend_from_slice(context.finish().as_ref());
+    Ok(signed)
 }
 
 /// Of everything that decides about compiled code: wasmtime's version, the machine, the settings.

@@ -43,7 +43,8 @@ pub async fn inspect(name: &str, bytes: &[u8]) -> anyhow::Result<Inspection> {
         lister: None,
     };
     let limits = Limits::default();
-    let checked = load::check_component(&engine, &component, capabilities, limits).await?;
+    let host = load::Host::new(Arc::clone(&engine))?;
+    let checked = host.check(&component, capabilities, limits).await?;
     Ok(Inspection {
         size_bytes: bytes.len(),
         digest: load::digest_of(bytes),

@@ -2,6 +2,7 @@
 //!
 //! With it, a plugin whose component cannot be loaded at the start is still discovered, read and deleted.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,8 +26,10 @@ pub(super) struct LastManifest {
     pub(super) exports: Exports,
 }
 
+const PREFIX: &str = "control/manifests/";
+
 fn key(plugin: &str) -> String {
-    format!("control/manifests/{plugin}")
+    format!("{PREFIX}{plugin}")
 }
 
 impl LastManifest {
@@ -35,26 +38,41 @@ impl LastManifest {
         serde_json::from_slice(&item.record.bytes).ok()
     }
 
-    /// Writes nothing where it is stored already.
+    /// Keeps those of `manifests`, by plugin, that are not stored already.
     pub(super) async fn keep(
-        &self,
         storage: &dyn Storage,
-        plugin: &str,
+        manifests: BTreeMap<String, Self>,
     ) -> Result<(), StorageError> {
-        if Self::read(storage, plugin).await.as_ref() == Some(self) {
+        if manifests.is_empty() {
             return Ok(());
         }
-        let bytes = serde_json::to_vec(self).expect("texts and flags are JSON");
-        let context = RequestContext::background("loader", Instant::now() + WRITE_DEADLINE);
-        let write = Write {
-            key: Arc::from(key(plugin)),
-            expected: Expected::Anything,
-            record: Some(Record {
-                bytes: bytes.into(),
-                version_at: 0,
-            }),
-        };
-        storage.commit(&context, vec![write]).await.map(|_| ())
+        // One read for hundreds of them.
+        let stored = storage.list(PREFIX, "", usize::MAX).await?;
+        let stored: HashMap<&str, &[u8]> = stored
+            .iter()
+            .map(|it| (&*it.key, &*it.record.bytes))
+            .collect();
+        let changed: Vec<Write> = manifests
+            .iter()
+            .filter_map(|(plugin, manifest)| {
+                let bytes = serde_json::to_vec(manifest).expect("texts and flags are JSON");
+                let key = key(plugin);
+                let is_stored = stored.get(&*key) == Some(&&*bytes);
+                (!is_stored).then(|| Write {
+                    key: Arc::from(key),
+                    expected: Expected::Anything,
+                    record: Some(Record {
+                        bytes: bytes.into(),
+                        version_at: 0,
+                    }),
+                })
+            })
+            .collect();
+        for write in changed {
+            let context = RequestContext::background("loader", Instant::now() + WRITE_DEADLINE);
+            storage.commit(&context, vec![write]).await?;
+        }
+        Ok(())
     }
 
     /// What can be served without the component; `None` where this host reads the manifest no more.

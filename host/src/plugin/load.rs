@@ -1,4 +1,4 @@
-//! From the bytes of one component to a [`Plugin`]: checks, compilation, linking, manifest.
+//! From one component to a [`Plugin`]: checks, linking, manifest.
 
 use std::sync::Arc;
 
@@ -7,10 +7,9 @@ use wasmtime::component::{Component, Linker};
 
 use super::capability::Capabilities;
 use super::compile::{COMPONENT_MAX_BYTES, one_line};
-use super::compile_cache::CompileCache;
 use super::contract::v1::{self, Hooks, PluginBackend, PluginStrategy};
 use super::engine::Engine;
-use super::instance::PluginRuntime;
+use super::instance::{CallState, PluginRuntime};
 use super::limits::Limits;
 use super::{LoadError, Plugin, PluginResource, manifest};
 use crate::registry::{ResourceDefinition, Strategy};
@@ -56,60 +55,69 @@ pub(crate) fn check_bytes(bytes: &[u8]) -> Result<(), LoadError> {
     }
 }
 
-/// Compiles and checks a component.
-///
-/// # Errors
-/// One line that says what is wrong with the file and what to do.
-pub(crate) async fn check(
-    engine: &Arc<Engine>,
-    cache: &CompileCache,
-    bytes: &[u8],
-    capabilities: Capabilities,
-    limits: Limits,
-) -> Result<Checked, LoadError> {
-    check_bytes(bytes)?;
-    let component = cache.component(engine, &digest_of(bytes), bytes).await?;
-    check_component(engine, &component, capabilities, limits).await
+/// What runs components, and what they are linked with.
+pub(crate) struct Host {
+    engine: Arc<Engine>,
+    /// The same for all: a plugin's grants are told by the state of its calls.
+    linker: Linker<CallState>,
 }
 
-pub(crate) async fn check_component(
-    engine: &Arc<Engine>,
-    component: &Component,
-    capabilities: Capabilities,
-    limits: Limits,
-) -> Result<Checked, LoadError> {
-    let wasmtime = engine.wasmtime();
-    v1::check(&component.component_type(), wasmtime).map_err(LoadError::lasting)?;
-    let differs = |error: wasmtime::Error| {
-        LoadError::lasting(format!(
-            "does not fit this host's contract {} ({}): build it with an SDK of that version",
-            v1::VERSION,
-            one_line(&format!("{error:#}"))
-        ))
-    };
-    let mut linker = Linker::new(wasmtime);
-    v1::add_to_linker(&mut linker).map_err(differs)?;
-    let pre = linker.instantiate_pre(component).map_err(differs)?;
-    let hooks = Hooks::find(&pre).map_err(differs)?;
-    // Only makes the first call faster; what fails here fails there with a reason.
-    let _ = component.initialize_copy_on_write_image();
-    let exports = hooks.exports();
-    let runtime = PluginRuntime::new(Arc::clone(engine), pre, hooks, capabilities, limits);
-    let runtime = Arc::new(runtime);
-    let manifest = runtime.describe().await;
-    let manifest = manifest.map_err(|problem| LoadError::lasting(one_line(&problem)))?;
-    let definitions = manifest::parse(&manifest, exports)
-        .map_err(|problem| LoadError::lasting(format!("has a wrong manifest: {problem}")))?;
-    let mut groups: Vec<String> = definitions.iter().map(|it| it.group.clone()).collect();
-    groups.sort_unstable();
-    groups.dedup();
-    let is_first = runtime.groups.set(groups).is_ok();
-    debug_assert!(is_first, "a runtime has one manifest");
-    Ok(Checked {
-        runtime,
-        manifest,
-        definitions,
-    })
+impl Host {
+    /// # Errors
+    /// The contract contradicts itself.
+    pub(crate) fn new(engine: Arc<Engine>) -> anyhow::Result<Self> {
+        let mut linker = Linker::new(engine.wasmtime());
+        v1::add_to_linker(&mut linker)
+            .map_err(|error| anyhow::anyhow!("the contract cannot be linked: {error:#}"))?;
+        Ok(Self { engine, linker })
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Links a component and asks it what it serves.
+    ///
+    /// # Errors
+    /// One line that says what is wrong with the file and what to do.
+    pub(crate) async fn check(
+        &self,
+        component: &Component,
+        capabilities: Capabilities,
+        limits: Limits,
+    ) -> Result<Checked, LoadError> {
+        let component_type = component.component_type();
+        v1::check(&component_type, self.engine.wasmtime()).map_err(LoadError::lasting)?;
+        let differs = |error: wasmtime::Error| {
+            LoadError::lasting(format!(
+                "does not fit this host's contract {} ({}): build it with an SDK of that version",
+                v1::VERSION,
+                one_line(&format!("{error:#}"))
+            ))
+        };
+        let pre = self.linker.instantiate_pre(component).map_err(differs)?;
+        let hooks = Hooks::find(&pre).map_err(differs)?;
+        // Only makes the first call faster; what fails here fails there with a reason.
+        let _ = component.initialize_copy_on_write_image();
+        let exports = hooks.exports();
+        let engine = Arc::clone(&self.engine);
+        let runtime = PluginRuntime::new(engine, pre, hooks, capabilities, limits);
+        let runtime = Arc::new(runtime);
+        let manifest = runtime.describe().await;
+        let manifest = manifest.map_err(|problem| LoadError::lasting(one_line(&problem)))?;
+        let definitions = manifest::parse(&manifest, exports)
+            .map_err(|problem| LoadError::lasting(format!("has a wrong manifest: {problem}")))?;
+        let mut groups: Vec<String> = definitions.iter().map(|it| it.group.clone()).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        let is_first = runtime.groups.set(groups).is_ok();
+        debug_assert!(is_first, "a runtime has one manifest");
+        Ok(Checked {
+            runtime,
+            manifest,
+            definitions,
+        })
+    }
 }
 
 impl Checked {

@@ -1,17 +1,22 @@
 //! Keeps what is served equal to what lies in a folder: `*.wasm`, and documents of kinds `Plugin` and
 //! `CustomResourceDefinition` in YAML or JSON, one to a file.
 //!
-//! The folder is polled each 500 ms; a file is looked at when it stayed the same for one poll. A change is
-//! served after it was checked, and a broken one leaves the old plugin serving. What failed for a reason
-//! outside of the file is tried again, after 1 s to 1 min.
+//! The folder is polled each 500 ms; a file is looked at when it stayed the same for one poll, or when its content was
+//! compiled before. A change is served after it was checked, and a broken one leaves the old plugin serving. What
+//! failed for a reason outside of the file is tried again, after 1 s to 1 min.
+//!
+//! What is compiled already is served while the rest is compiled, one after another. The start is complete when all
+//! files that were there are served or have a problem; compiling has its own limit of time, and a file that is being
+//! written is waited for 30 s.
 //!
 //! The store may still be waited for when it starts: plugins are loaded all the same, but for one that fails.
 
 mod document;
 mod folder;
+mod prepare;
 mod source;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +26,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use self::document::{Document, PluginSpec};
-use self::folder::{File, Folder};
+use self::folder::{File, Folder, Kind, kind, stem};
+use self::prepare::{Job, Prepared, Preparer};
 use self::source::Source;
 use super::capability::Capabilities;
 use super::capability::kv::KeyValue;
@@ -29,13 +35,14 @@ use super::capability::log::PluginLog;
 use super::compile::Compiler;
 use super::compile_cache::CompileCache;
 use super::last_manifest::LastManifest;
-use super::{Engine, Lister, LoadError, Loaded, Plugin, Problem, load};
+use super::load::{Checked, Host};
+use super::{Engine, Lister, LoadError, Loaded, Plugin, Problem};
 use crate::storage::Storage;
 
 const POLL: Duration = Duration::from_millis(500);
 /// A file that is gone for so many polls is removed; one that is replaced may be gone for a moment.
 const GONE_POLLS: u32 = 2;
-/// After that the start counts as complete, also where a file is still being written.
+/// After that the start does not wait for files that are still being written.
 const START_MAX: Duration = Duration::from_secs(30);
 
 pub struct LoaderConfig {
@@ -54,7 +61,7 @@ pub struct Loader {
 
 impl Loader {
     /// # Errors
-    /// The folder of compiled components cannot be made.
+    /// The folder of compiled components cannot be made, or the contract not be linked.
     pub fn start(
         config: LoaderConfig,
         engine: Arc<Engine>,
@@ -67,8 +74,7 @@ impl Loader {
         let worker = Worker {
             path: config.folder,
             folder: Folder::default(),
-            engine,
-            cache,
+            preparer: Arc::new(Preparer::new(Host::new(engine)?, cache)),
             storage,
             lister,
             sender,
@@ -79,6 +85,7 @@ impl Loader {
             folder_problem: None,
             unseen: None,
             started: Instant::now(),
+            published: None,
         };
         let task = tokio::spawn(worker.run());
         Ok(Self { loaded, task })
@@ -100,8 +107,7 @@ impl Drop for Loader {
 struct Worker {
     path: PathBuf,
     folder: Folder,
-    engine: Arc<Engine>,
-    cache: CompileCache,
+    preparer: Arc<Preparer>,
     storage: Arc<dyn Storage>,
     lister: Arc<dyn Lister>,
     sender: watch::Sender<Arc<Loaded>>,
@@ -116,6 +122,7 @@ struct Worker {
     /// Files of the first scan that have not been looked at; `None` before it.
     unseen: Option<BTreeSet<PathBuf>>,
     started: Instant,
+    published: Option<Instant>,
 }
 
 impl Worker {
@@ -132,14 +139,12 @@ impl Worker {
 
     /// After they are served: where the store is not open yet, this waits for it.
     async fn keep_manifests(&mut self) {
-        while let Some((name, last)) = self.unkept.pop_first() {
-            if let Err(error) = last.keep(self.storage.as_ref(), &name).await {
-                tracing::warn!(
-                    plugin.name = name,
-                    error = error.to_string(),
-                    "the manifest of a plugin could not be kept for the next start"
-                );
-            }
+        let unkept = std::mem::take(&mut self.unkept);
+        if let Err(error) = LastManifest::keep(self.storage.as_ref(), unkept).await {
+            tracing::warn!(
+                error = error.to_string(),
+                "the manifests of plugins could not be kept for the next start"
+            );
         }
     }
 
@@ -170,25 +175,39 @@ impl Worker {
             .iter()
             .filter(|it| kind(&it.path).is_some())
             .partition(|it| kind(&it.path) == Some(Kind::Document));
-        let may_load = documents.iter().all(|it| it.is_settled) || !self.is_starting();
+        let is_late = self.started.elapsed() >= START_MAX;
+        let mut unsettled = documents.iter().filter(|it| !it.is_settled);
+        let may_load = is_late || !unsettled.any(|it| self.is_unseen(&it.path));
         for file in documents {
             self.look_at_document(file).await;
         }
         // Grants and limits come first.
         if may_load {
-            for file in components {
-                self.look_at_component(file).await;
-            }
+            self.look_at_components(&components).await;
         }
         let others = files.iter().filter(|it| kind(&it.path).is_none());
         for file in others {
             self.has_seen(&file.path);
         }
+        if is_late {
+            self.give_up();
+        }
     }
 
     fn is_starting(&self) -> bool {
-        let is_left = self.unseen.as_ref().is_none_or(|it| !it.is_empty());
-        is_left && self.started.elapsed() < START_MAX
+        self.unseen.as_ref().is_none_or(|it| !it.is_empty())
+    }
+
+    fn is_unseen(&self, path: &Path) -> bool {
+        self.unseen.as_ref().is_some_and(|it| it.contains(path))
+    }
+
+    /// What is left has been written to ever since the start: it is served when it is whole.
+    fn give_up(&mut self) {
+        for path in self.unseen.iter_mut().flat_map(std::mem::take) {
+            let path = path.display().to_string();
+            tracing::warn!(path, "still being written: the start waits no longer");
+        }
     }
 
     fn has_seen(&mut self, path: &Path) {
@@ -198,7 +217,8 @@ impl Worker {
     }
 
     fn forget_gone(&mut self, files: &[File]) {
-        let is_there = |path: &Path| files.iter().any(|it| it.path == path);
+        let there: HashSet<&Path> = files.iter().map(|it| it.path.as_path()).collect();
+        let is_there = |path: &Path| there.contains(path);
         let mut gone = Vec::new();
         self.sources.retain(|path, source| {
             let is_kept = source.is_kept(is_there(path));
@@ -235,7 +255,7 @@ impl Worker {
 
     async fn look_at_document(&mut self, file: &File) {
         let source = self.documents.entry(file.path.clone()).or_default();
-        if !source.is_due(file, |_| false) {
+        if !file.is_settled || !source.is_due(file, |_| false) {
             return;
         }
         let result = match tokio::fs::read_to_string(&file.path).await {
@@ -267,12 +287,36 @@ impl Worker {
         found.map(|(_, spec)| spec.clone()).unwrap_or_default()
     }
 
-    async fn look_at_component(&mut self, file: &File) {
+    /// All of them that are due: first what is compiled already, then the others, one after another.
+    async fn look_at_components(&mut self, files: &[&File]) {
+        let mut jobs = Vec::new();
+        for file in files {
+            jobs.extend(self.job(file).await);
+        }
+        let mut uncompiled = Vec::new();
+        for (job, prepared) in self.preparer.prepare(jobs).await {
+            match prepared {
+                Prepared::Uncompiled => uncompiled.push(job),
+                prepared => self.take(job, prepared).await,
+            }
+        }
+        for job in uncompiled {
+            // Each time is more work than a compilation where there are hundreds.
+            if self.published.is_none_or(|at| at.elapsed() >= POLL) {
+                self.publish();
+            }
+            let prepared = self.preparer.compile(&job).await;
+            self.take(job, prepared).await;
+        }
+    }
+
+    /// What is to be done about a file; `None` where there is nothing to do.
+    async fn job(&mut self, file: &File) -> Option<Job> {
         let name = folder::plugin_name(&file.path);
         let spec = name.as_deref().map(|it| self.spec(it)).unwrap_or_default();
         let source = self.sources.entry(file.path.clone()).or_default();
         if !source.is_due(file, |examined| *examined != spec) {
-            return;
+            return None;
         }
         let name = match name {
             Ok(name) => name,
@@ -280,14 +324,36 @@ impl Worker {
                 let error = LoadError::lasting(problem);
                 source.fail(file, Some(spec), &stem(&file.path), &error);
                 self.has_seen(&file.path);
-                return;
+                return None;
             }
         };
-        let result = self.load(file, &name, &spec).await;
+        if let Err(error) = self.check_name(file, &name) {
+            self.has_seen(&file.path);
+            self.fail(file, &name, spec, &error).await;
+            return None;
+        }
+        let capabilities = self.capabilities(&name, &spec);
+        Some(Job {
+            file: file.clone(),
+            name,
+            spec,
+            capabilities,
+        })
+    }
+
+    /// Serves what was found in a file, or says why not.
+    async fn take(&mut self, job: Job, prepared: Prepared) {
+        let Job {
+            file, name, spec, ..
+        } = job;
+        let result = match prepared {
+            Prepared::Unsettled | Prepared::Uncompiled => return,
+            Prepared::Refused(error) => Err(error),
+            Prepared::Checked { checked, digest } => self.plugin(&file, &name, *checked, digest),
+        };
         self.has_seen(&file.path);
         match result {
-            Ok(None) => {}
-            Ok(Some(plugin)) => {
+            Ok(plugin) => {
                 tracing::info!(
                     plugin.name = name,
                     plugin.digest = plugin.digest,
@@ -295,11 +361,11 @@ impl Worker {
                     "plugin loaded"
                 );
                 let source = self.sources.entry(file.path.clone()).or_default();
-                source.succeed(file, spec, Some(Arc::new(plugin)));
+                source.succeed(&file, spec, Some(Arc::new(plugin)));
                 // It may serve less than before.
                 self.unblock();
             }
-            Err(error) => self.fail(file, &name, spec, &error).await,
+            Err(error) => self.fail(&file, &name, spec, &error).await,
         }
     }
 
@@ -319,46 +385,38 @@ impl Worker {
         }
     }
 
-    /// `None`: the file changed while it was read, and will be looked at again.
-    async fn load(
+    /// Two files may have one name: `a_b.wasm` and `a-b.wasm`.
+    fn check_name(&self, file: &File, name: &str) -> Result<(), LoadError> {
+        let mut sources = self.sources.iter();
+        let other = sources.find(|(path, source)| {
+            source.plugin().is_some_and(|it| it.name == name) && **path != file.path
+        });
+        match other {
+            None => Ok(()),
+            Some((path, _)) => Err(LoadError::blocked(format!(
+                "has the name of {}, which is served: rename one of them",
+                path.display()
+            ))),
+        }
+    }
+
+    fn plugin(
         &mut self,
         file: &File,
         name: &str,
-        spec: &PluginSpec,
-    ) -> Result<Option<Plugin>, LoadError> {
-        let same_name = |(path, source): (&PathBuf, &Source<PluginSpec>)| {
-            let plugin = source.plugin()?;
-            (*path != file.path && plugin.name == name).then(|| path.display().to_string())
-        };
-        if let Some(other) = self.sources.iter().find_map(same_name) {
-            return Err(LoadError::blocked(format!(
-                "has the name of {other}, which is served: rename one of them"
-            )));
-        }
-        let bytes = tokio::fs::read(&file.path)
-            .await
-            .map_err(|error| LoadError::passing(format!("cannot be read: {error}")))?;
-        if !file.is_whole(&bytes) {
-            return Ok(None);
-        }
-        let capabilities = self.capabilities(name, spec);
-        let checked = load::check(
-            &self.engine,
-            &self.cache,
-            &bytes,
-            capabilities,
-            spec.limits(),
-        )
-        .await?;
+        checked: Checked,
+        digest: String,
+    ) -> Result<Plugin, LoadError> {
+        self.check_name(file, name)?;
         let last = LastManifest {
-            digest: load::digest_of(&bytes),
+            digest,
             manifest: checked.manifest.clone(),
             exports: checked.runtime.hooks.exports(),
         };
         let plugin = checked.into_plugin(name, &last.digest);
         self.check_taken(&file.path, Some(&plugin))?;
         self.unkept.insert(name.to_owned(), last);
-        Ok(Some(plugin))
+        Ok(plugin)
     }
 
     fn capabilities(&mut self, name: &str, spec: &PluginSpec) -> Capabilities {
@@ -410,7 +468,8 @@ impl Worker {
             .filter_map(|(_, plugin)| plugin)
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
+        self.published = Some(Instant::now());
         let mut plugins: Vec<Arc<Plugin>> =
             self.plugins_but(Path::new("")).map(Arc::clone).collect();
         plugins.sort_by(|one, other| one.name.cmp(&other.name));
@@ -445,23 +504,4 @@ impl Worker {
             !is_same
         });
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Component,
-    Document,
-}
-
-fn kind(path: &Path) -> Option<Kind> {
-    match path.extension()?.to_str()? {
-        "wasm" => Some(Kind::Component),
-        "yaml" | "yml" | "json" => Some(Kind::Document),
-        _ => None,
-    }
-}
-
-fn stem(path: &Path) -> String {
-    let stem = path.file_stem().unwrap_or_default();
-    stem.to_string_lossy().into_owned()
 }

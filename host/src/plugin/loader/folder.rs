@@ -82,6 +82,26 @@ impl Folder {
     }
 }
 
+/// What a file is by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Component,
+    Document,
+}
+
+pub(super) fn kind(path: &Path) -> Option<Kind> {
+    match path.extension()?.to_str()? {
+        "wasm" => Some(Kind::Component),
+        "yaml" | "yml" | "json" => Some(Kind::Document),
+        _ => None,
+    }
+}
+
+pub(super) fn stem(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
+}
+
 /// The plugin's name of a file: its stem, `_` read as `-`.
 ///
 /// # Errors

@@ -59,11 +59,8 @@ impl<T: Clone> Source<T> {
         self.polls_gone < GONE_POLLS
     }
 
-    /// Whether to look at the file now.
+    /// Whether to look at the file now, if it has come to rest.
     pub(super) fn is_due(&self, file: &File, has_changed: impl Fn(&T) -> bool) -> bool {
-        if !file.is_settled {
-            return false;
-        }
         let Some((fingerprint, with)) = &self.examined else {
             return true;
         };
