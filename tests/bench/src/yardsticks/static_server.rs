@@ -14,7 +14,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use http::{Request, Response, StatusCode, header};
@@ -134,11 +134,11 @@ impl Content {
         let object = Bytes::from(std::fs::read(folder.join("object"))?);
         let list = Bytes::from(std::fs::read(folder.join("list"))?);
         let items = Items::of(&list)?;
-        let event = [
-            br#"{"type":"MODIFIED","object":"#.as_slice(),
-            object.as_ref(),
-            b"}\n",
-        ];
+        let event = event(&object);
+        ensure!(
+            event.iter().filter(|it| **it == b'\n').count() == 1,
+            "an event is counted by its line's end: this one has not one"
+        );
         Ok(Self {
             // Each in memory of its own, as objects are that came one by one.
             items: items
@@ -149,10 +149,17 @@ impl Content {
             before: Bytes::copy_from_slice(items.before),
             behind: Bytes::copy_from_slice(items.behind),
             list_bytes: list.len(),
-            ring: Arc::new(Ring::new(event.concat().into())),
+            ring: Arc::new(Ring::new(event.into())),
             object,
         })
     }
+}
+
+/// A watch's event of an object, as GET answers with it: without the end of the answer's line.
+fn event(object: &[u8]) -> Vec<u8> {
+    let object = object.trim_ascii_end();
+    let head = br#"{"type":"MODIFIED","object":"#.as_slice();
+    [head, object, b"}\n"].concat()
 }
 
 /// The process: serves until it is killed.
@@ -281,4 +288,17 @@ fn list(content: &Arc<Content>) -> Body {
 /// The address of the process' `/publish/N`.
 pub(crate) fn publish_path(number: usize) -> String {
     format!("/publish/{number}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line() {
+        assert_eq!(
+            event(b"{\"kind\":\"K\"}\n"),
+            b"{\"type\":\"MODIFIED\",\"object\":{\"kind\":\"K\"}}\n"
+        );
+    }
 }
