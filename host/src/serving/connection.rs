@@ -4,6 +4,8 @@
 //! sooner than Go's clients expect, so the deadlines of the stages are kept in `activity`.
 
 mod activity;
+mod executor;
+mod socket;
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -15,7 +17,7 @@ use std::time::Duration;
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, timeout};
@@ -23,7 +25,8 @@ use tokio_rustls::server::TlsStream;
 
 use super::accept::{Shared, Slot};
 use super::{ConnectionInfo, Handler};
-use activity::{Activity, Expired, TrackedBody, TrackedIo};
+use activity::{Activity, Expired, TrackedBody};
+use executor::HereFirst;
 
 /// Streams of one HTTP/2 connection: kube-apiserver multiplexes everything of one APIService on about one
 /// (k8s.io/apiserver sets 1000 for aggregated servers).
@@ -97,7 +100,7 @@ async fn serve_http(
         .collect();
     let info = Arc::new(ConnectionInfo::new(peer, certificates, is_http2));
     let activity = Arc::new(Activity::new(is_http2));
-    let io = TrackedIo::new(stream, Arc::clone(&activity), slot);
+    let (socket, sender) = socket::socket(stream, Arc::clone(&activity), slot, is_http2);
     let service = {
         let (handler, info, activity) = (
             Arc::clone(&shared.handler),
@@ -114,7 +117,8 @@ async fn serve_http(
         })
     };
     let builder = builder();
-    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
+    let mut connection =
+        pin!(builder.serve_connection_with_upgrades(TokioIo::new(socket), service));
     let mut timer = pin!(tokio::time::sleep_until(
         activity.deadline(&shared.limits).0
     ));
@@ -126,6 +130,9 @@ async fn serve_http(
                 if let Poll::Ready(result) = connection.as_mut().poll(context) {
                     return Poll::Ready(Event::Finished(result.err().map(|err| err.to_string())));
                 }
+                if let Poll::Ready(Err(err)) = sender.poll_send(context) {
+                    return Poll::Ready(Event::Finished(Some(err.to_string())));
+                }
                 activity_expired(timer.as_mut(), &activity, shared, context).map(Event::Expired)
             }) => event,
             () = info.closing.cancelled(), if !closing => Event::CloseAsked,
@@ -134,6 +141,7 @@ async fn serve_http(
         match event {
             Event::Finished(None) => {
                 if let Some(upgraded) = info.take_upgraded() {
+                    sender.stop_gathering();
                     upgraded.await;
                 }
                 return Ok(());
@@ -189,8 +197,8 @@ async fn answer(
     Ok(response.map(|body| TrackedBody::new(body, in_flight)))
 }
 
-fn builder() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn builder() -> auto::Builder<HereFirst> {
+    let mut builder = auto::Builder::new(HereFirst);
     builder
         .http1()
         .timer(TokioTimer::new())

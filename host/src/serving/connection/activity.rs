@@ -7,7 +7,6 @@
 //! ```
 
 use std::convert::Infallible;
-use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -15,12 +14,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::Version;
 use http_body::{Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Duration, Instant};
-use tokio_rustls::server::TlsStream;
 
-use crate::serving::accept::Slot;
 use crate::serving::{Body, Limits};
 
 /// The length of HTTP/2's preface: with fewer bytes hyper cannot tell the protocols apart.
@@ -118,7 +113,7 @@ impl Activity {
         state.idle_since = Instant::now();
     }
 
-    fn received(&self, bytes: usize) {
+    pub(super) fn received(&self, bytes: usize) {
         let mut state = self.lock();
         state.received_bytes += bytes as u64;
         if !state.is_http2 && state.in_flight == 0 && state.head_since.is_none() {
@@ -126,7 +121,7 @@ impl Activity {
         }
     }
 
-    fn wrote<T>(&self, poll: &Poll<T>) {
+    pub(super) fn wrote<T>(&self, poll: &Poll<T>) {
         let mut state = self.lock();
         if poll.is_ready() {
             state.stalled_since = None;
@@ -181,77 +176,5 @@ impl http_body::Body for TrackedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
-    }
-}
-
-/// The decrypted stream; holds the connection's slot, also after an upgrade.
-pub(super) struct TrackedIo {
-    stream: TlsStream<TcpStream>,
-    activity: Arc<Activity>,
-    _slot: Slot,
-}
-
-impl TrackedIo {
-    pub(super) fn new(stream: TlsStream<TcpStream>, activity: Arc<Activity>, slot: Slot) -> Self {
-        Self {
-            stream,
-            activity,
-            _slot: slot,
-        }
-    }
-
-    fn note<T>(&self, poll: Poll<T>) -> Poll<T> {
-        self.activity.wrote(&poll);
-        poll
-    }
-}
-
-impl AsyncRead for TrackedIo {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let poll = Pin::new(&mut self.stream).poll_read(context, buffer);
-        let bytes = buffer.filled().len() - before;
-        if bytes > 0 {
-            self.activity.received(bytes);
-        }
-        poll
-    }
-}
-
-impl AsyncWrite for TrackedIo {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.note(poll)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.note(poll)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_flush(context);
-        self.note(poll)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let poll = Pin::new(&mut self.stream).poll_shutdown(context);
-        self.note(poll)
     }
 }
