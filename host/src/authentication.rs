@@ -34,11 +34,18 @@ pub const UNAUTHENTICATED: &str = "system:unauthenticated";
 
 /// What each authenticator says of a request.
 enum Outcome {
-    Is(UserInfo),
+    /// All of it: nothing is to be added.
+    Is(Arc<UserInfo>),
     /// Nothing in the request is for this authenticator.
     NotMine,
     /// It is, and does not hold; the text is for the log alone.
     Failed(String),
+}
+
+impl Outcome {
+    fn is(user: UserInfo) -> Self {
+        Self::Is(settled(user))
+    }
 }
 
 /// All authenticators, in their order.
@@ -74,7 +81,7 @@ impl Authenticators {
         &self,
         connection: &ConnectionInfo,
         headers: &HeaderMap,
-    ) -> Result<UserInfo, Box<Status>> {
+    ) -> Result<Arc<UserInfo>, Box<Status>> {
         let result = self.find_user(connection, headers).await;
         let is_known = result.as_ref().is_ok_and(|user| user.name != ANONYMOUS);
         if !is_known && connection.is_http2 {
@@ -87,7 +94,7 @@ impl Authenticators {
         &self,
         connection: &ConnectionInfo,
         headers: &HeaderMap,
-    ) -> Result<UserInfo, Box<Status>> {
+    ) -> Result<Arc<UserInfo>, Box<Status>> {
         let config = self.config.load_full();
         let certificates = &connection.client_certificates;
         let mut failures = Vec::new();
@@ -99,7 +106,7 @@ impl Authenticators {
         ];
         for outcome in certified {
             match outcome {
-                Outcome::Is(user) => return Ok(with_authenticated_group(user)),
+                Outcome::Is(user) => return Ok(user),
                 Outcome::NotMine => {}
                 Outcome::Failed(why) => failures.push(why),
             }
@@ -113,7 +120,7 @@ impl Authenticators {
                     Err(why) => Outcome::Failed(why.into()),
                 };
                 match outcome {
-                    Outcome::Is(user) => return Ok(with_authenticated_group(user)),
+                    Outcome::Is(user) => return Ok(user),
                     Outcome::NotMine => {}
                     Outcome::Failed(why) => failures.push(why),
                 }
@@ -126,11 +133,11 @@ impl Authenticators {
         if !self.allow_anonymous {
             return Err(status::unauthorized());
         }
-        Ok(UserInfo {
+        Ok(Arc::new(UserInfo {
             name: ANONYMOUS.into(),
             groups: vec![UNAUTHENTICATED.into()],
             ..UserInfo::default()
-        })
+        }))
     }
 
     /// Removes every header that carries an identity: nothing behind authentication may see one.
@@ -153,15 +160,16 @@ impl Authenticators {
     }
 }
 
-/// As upstream's `group.AuthenticatedGroupAdder`: a front proxy may vouch for anonymous requests.
-fn with_authenticated_group(mut user: UserInfo) -> UserInfo {
+/// In the group of those who are known, as by upstream's `group.AuthenticatedGroupAdder`: a front proxy may vouch for
+/// anonymous requests.
+fn settled(mut user: UserInfo) -> Arc<UserInfo> {
     let is_settled = user.name == ANONYMOUS
         || user.is_in_group(AUTHENTICATED)
         || user.is_in_group(UNAUTHENTICATED);
     if !is_settled {
         user.groups.push(AUTHENTICATED.into());
     }
-    user
+    Arc::new(user)
 }
 
 /// The text of a Warning header (code 299) that the request's Authorization header deserves.

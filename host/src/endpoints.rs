@@ -101,12 +101,13 @@ impl Handler for Api {
         let parsed = RequestInfo::parse(&parts.method, &parts.uri);
         let audit_id = audit_id(&parts.headers);
         let is_head = parts.method == Method::HEAD;
-        let accepted_headers = parts.headers.clone();
+        let wanted = response::Wanted::of(&parts.headers);
         let uri = parts.uri.clone();
         let (info, unreadable) = match parsed {
             Ok(info) => (info, None),
             Err(unreadable) => (RequestInfo::default(), Some(unreadable)),
         };
+        let info = Arc::new(info);
         let _in_flight = self.metrics.begin_request(&info);
         let routed = async {
             match unreadable {
@@ -116,7 +117,7 @@ impl Handler for Api {
         };
         let mut response = match AssertUnwindSafe(routed).catch_unwind().await {
             Ok(Ok(response)) => response,
-            Ok(Err(status)) => response::status(&accepted_headers, &pretty(&uri), &status),
+            Ok(Err(status)) => response::status(&wanted.headers(), &pretty(&uri), &status),
             Err(_) => {
                 tracing::error!(
                     path = info.path,
@@ -158,7 +159,7 @@ impl Handler for Api {
 impl Api {
     async fn route(
         &self,
-        info: &RequestInfo,
+        info: &Arc<RequestInfo>,
         audit_id: &Arc<str>,
         mut parts: http::request::Parts,
         body: Incoming,
@@ -214,7 +215,7 @@ impl Api {
         }
         let context = RequestContext {
             id: Arc::clone(audit_id),
-            user: Arc::new(user),
+            user,
             deadline,
             dry_run: false,
         };
@@ -233,7 +234,7 @@ impl Api {
         let deprecation = store.definition().served(&info.version);
         let deprecation = deprecation.and_then(|it| it.deprecation_warning.clone());
         let request = ResourceRequest {
-            info: info.clone(),
+            info: Arc::clone(info),
             query,
             headers,
             context,

@@ -61,11 +61,40 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestCodeLabels, Counter>,
     durations: Family<RequestLabels, Histogram, fn() -> Histogram>,
-    in_flight: Family<KindLabel, Gauge>,
+    /// Looked up once: each request counts in them.
+    in_flight: InFlightGauges,
     long_running: Family<RequestLabels, Gauge>,
-    authentications: Family<ResultLabel, Counter>,
-    authorizations: Family<ResultLabel, Counter>,
+    authentications: Results,
+    authorizations: Results,
     plugins: Gauge<i64, AtomicI64>,
+}
+
+struct InFlightGauges {
+    read_only: Gauge,
+    mutating: Gauge,
+}
+
+/// Counts by result, the usual one at hand.
+struct Results {
+    all: Family<ResultLabel, Counter>,
+    usual: (&'static str, Counter),
+}
+
+impl Results {
+    fn of(all: Family<ResultLabel, Counter>, usual: &'static str) -> Self {
+        let counter = all.get_or_create_owned(&ResultLabel { result: usual });
+        Self {
+            all,
+            usual: (usual, counter),
+        }
+    }
+
+    fn count(&self, result: &'static str) {
+        match result == self.usual.0 {
+            true => self.usual.1.inc(),
+            false => self.all.get_or_create(&ResultLabel { result }).inc(),
+        };
+    }
 }
 
 /// Counts a request as in flight for as long as it lives.
@@ -94,12 +123,17 @@ impl Default for Metrics {
             Unit::Seconds,
             durations.clone(),
         );
-        let in_flight = Family::default();
+        let in_flight = Family::<KindLabel, Gauge>::default();
         registry.register(
             "apiserver_current_inflight_requests",
             "Requests that are being answered",
             in_flight.clone(),
         );
+        let kind = |request_kind| in_flight.get_or_create_owned(&KindLabel { request_kind });
+        let in_flight = InFlightGauges {
+            read_only: kind("readOnly"),
+            mutating: kind("mutating"),
+        };
         let long_running = Family::default();
         registry.register(
             "apiserver_longrunning_requests",
@@ -127,8 +161,8 @@ impl Default for Metrics {
             durations,
             in_flight,
             long_running,
-            authentications,
-            authorizations,
+            authentications: Results::of(authentications, "success"),
+            authorizations: Results::of(authorizations, "allowed"),
             plugins,
         }
     }
@@ -198,11 +232,10 @@ impl Metrics {
             info.verb.as_str(),
             "get" | "list" | "watch" | "head" | "options"
         );
-        let request_kind = if is_read { "readOnly" } else { "mutating" };
-        let gauge = self
-            .in_flight
-            .get_or_create(&KindLabel { request_kind })
-            .clone();
+        let gauge = match is_read {
+            true => self.in_flight.read_only.clone(),
+            false => self.in_flight.mutating.clone(),
+        };
         gauge.inc();
         InFlight(gauge)
     }
@@ -219,16 +252,12 @@ impl Metrics {
 
     /// `result`: `success`, `failure` or `error`.
     pub fn count_authentication(&self, result: &'static str) {
-        self.authentications
-            .get_or_create(&ResultLabel { result })
-            .inc();
+        self.authentications.count(result);
     }
 
     /// `result`: `allowed`, `denied` or `error`.
     pub fn count_authorization(&self, result: &'static str) {
-        self.authorizations
-            .get_or_create(&ResultLabel { result })
-            .inc();
+        self.authorizations.count(result);
     }
 
     pub fn set_plugins(&self, count: usize) {

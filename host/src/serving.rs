@@ -5,6 +5,7 @@
 
 mod accept;
 mod connection;
+mod peer_chain;
 mod tls;
 pub mod websocket;
 
@@ -22,6 +23,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_util::sync::CancellationToken;
 
+pub use peer_chain::PeerChain;
 pub use tls::{CertificateError, ServingCertificate, Tls};
 
 /// The body of an answer. Errors end the stream.
@@ -30,9 +32,8 @@ pub type Body = http_body_util::combinators::UnsyncBoxBody<Bytes, std::convert::
 /// What is known of a request from its connection.
 pub struct ConnectionInfo {
     pub peer: SocketAddr,
-    /// The client's certificate and its chain, leaf first, as sent: **not verified** (each authenticator
-    /// verifies for itself, for each request). Empty without one.
-    pub client_certificates: Vec<CertificateDer<'static>>,
+    /// **Not verified**: each authenticator verifies for itself, for each request.
+    pub client_certificates: PeerChain,
     /// What the handshake agreed upon (ALPN).
     pub is_http2: bool,
     closing: CancellationToken,
@@ -50,7 +51,7 @@ impl ConnectionInfo {
     ) -> Self {
         Self {
             peer,
-            client_certificates,
+            client_certificates: PeerChain::new(client_certificates),
             is_http2,
             closing: CancellationToken::new(),
             upgraded: Mutex::default(),

@@ -1,7 +1,7 @@
 //! Certificate chains, verified against the CAs that are trusted now.
 //!
 //! A connection may outlive the trust in its client's CA and the client's certificate, so each request is
-//! checked. A verdict is kept for 10 s, under the hash of the chain and the generation of the CAs: a
+//! checked. A verdict is kept for 10 s, under the digest of the chain and the generation of the CAs: a
 //! replaced CA counts with the next request, the end of a certificate's life within 10 s.
 
 use std::collections::HashMap;
@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{Context, SHA256};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+
+use crate::serving::PeerChain;
 
 const KEPT: Duration = Duration::from_secs(10);
 
@@ -102,9 +103,8 @@ impl TrustBundle {
 }
 
 type Verdict<T> = Result<T, String>;
-type ChainHash = [u8; 32];
-/// By chain and generation of the CAs.
-type Kept<T> = HashMap<(ChainHash, u64), (Instant, Verdict<T>)>;
+/// By digest of the chain and generation of the CAs.
+type Kept<T> = HashMap<([u8; 32], u64), (Instant, Verdict<T>)>;
 
 /// Verifies chains and keeps what was made of each.
 pub(super) struct ChainVerifier<T> {
@@ -124,10 +124,10 @@ impl<T: Clone> ChainVerifier<T> {
     pub(super) fn verify(
         &self,
         bundle: &TrustBundle,
-        chain: &[CertificateDer<'static>],
+        chain: &PeerChain,
         make: impl FnOnce(&CertificateDer<'static>) -> Verdict<T>,
     ) -> Verdict<T> {
-        let key = (hash(chain), bundle.generation);
+        let key = (chain.digest(), bundle.generation);
         if let Some(verdict) = self.find(&key) {
             return verdict;
         }
@@ -141,7 +141,7 @@ impl<T: Clone> ChainVerifier<T> {
         verdict
     }
 
-    fn find(&self, key: &(ChainHash, u64)) -> Option<Verdict<T>> {
+    fn find(&self, key: &([u8; 32], u64)) -> Option<Verdict<T>> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, verdict) = kept.get(key)?;
         if at.elapsed() < KEPT {
@@ -150,15 +150,4 @@ impl<T: Clone> ChainVerifier<T> {
         kept.remove(key);
         None
     }
-}
-
-fn hash(chain: &[CertificateDer<'static>]) -> ChainHash {
-    let mut context = Context::new(&SHA256);
-    for certificate in chain {
-        context.update(&certificate.len().to_le_bytes());
-        context.update(certificate);
-    }
-    let mut hash = [0; 32];
-    hash.copy_from_slice(context.finish().as_ref());
-    hash
 }

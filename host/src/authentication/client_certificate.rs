@@ -3,6 +3,7 @@
 //! The uid is the subject's 1.3.6.1.4.1.57683.2 (k8s.io/apiserver, pkg/authentication/request/x509).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use rustls_pki_types::CertificateDer;
@@ -10,9 +11,10 @@ use x509_parser::der_parser::{Oid, oid};
 use x509_parser::parse_x509_certificate;
 use x509_parser::x509::X509Name;
 
-use super::Outcome;
 use super::chain::{ChainVerifier, TrustBundle};
+use super::{Outcome, settled};
 use crate::api::UserInfo;
+use crate::serving::PeerChain;
 
 const COMMON_NAME: Oid<'static> = oid!(2.5.4.3);
 const ORGANIZATION: Oid<'static> = oid!(2.5.4.10);
@@ -22,19 +24,16 @@ const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 /// Remembers which chains hold, with their users.
 #[derive(Default)]
 pub(super) struct ClientCertificates {
-    verifier: ChainVerifier<Option<UserInfo>>,
+    verifier: ChainVerifier<Option<Arc<UserInfo>>>,
 }
 
 impl ClientCertificates {
-    pub(super) fn authenticate(
-        &self,
-        client_ca: &TrustBundle,
-        chain: &[CertificateDer<'static>],
-    ) -> Outcome {
+    pub(super) fn authenticate(&self, client_ca: &TrustBundle, chain: &PeerChain) -> Outcome {
         // As upstream: where no CA is known, certificates are nobody's business.
         if chain.is_empty() || client_ca.certificates().is_empty() {
             return Outcome::NotMine;
         }
+        let user = |leaf: &_| Ok(user(leaf)?.map(settled));
         match self.verifier.verify(client_ca, chain, user) {
             Ok(Some(user)) => Outcome::Is(user),
             Ok(None) => Outcome::NotMine,

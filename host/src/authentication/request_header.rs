@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode_str;
-use rustls_pki_types::CertificateDer;
 
 use super::Outcome;
 use super::chain::ChainVerifier;
 use super::client_certificate::common_name;
 use super::delegated_config::RequestHeaderConfig;
 use crate::api::UserInfo;
+use crate::serving::PeerChain;
 
 /// Remembers which chains are a front proxy's, with their common names.
 #[derive(Default)]
@@ -25,7 +25,7 @@ impl RequestHeader {
     pub(super) fn authenticate(
         &self,
         config: Option<&RequestHeaderConfig>,
-        chain: &[CertificateDer<'static>],
+        chain: &PeerChain,
         headers: &HeaderMap,
     ) -> Outcome {
         let Some(config) = config.filter(|_| !chain.is_empty()) else {
@@ -42,7 +42,7 @@ impl RequestHeader {
             return Outcome::Failed(format!("{name:?} is not an allowed front proxy"));
         }
         match user(config, headers) {
-            Ok(Some(user)) => Outcome::Is(user),
+            Ok(Some(user)) => Outcome::is(user),
             Ok(None) => Outcome::NotMine,
             Err(why) => Outcome::Failed(why),
         }

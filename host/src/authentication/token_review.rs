@@ -101,7 +101,7 @@ impl TokenAuthenticator {
     pub(super) async fn authenticate(&self, token: &str) -> Outcome {
         let looked_up = timeout(LOOKUP_DEADLINE, self.look_up(token)).await;
         match looked_up {
-            Ok(Ok(Some(user))) => Outcome::Is(user),
+            Ok(Ok(Some(user))) => Outcome::is(user),
             Ok(Ok(None)) => Outcome::Failed("the bearer token is not valid".into()),
             Ok(Err(why)) => Outcome::Failed(format!("the bearer token was not reviewed: {why}")),
             Err(_) => Outcome::Failed(format!(
@@ -295,7 +295,7 @@ mod tests {
 
     fn shown(outcome: Outcome) -> String {
         match outcome {
-            Outcome::Is(user) => user.name,
+            Outcome::Is(user) => user.name.clone(),
             Outcome::NotMine => "not mine".into(),
             Outcome::Failed(why) => why,
         }

@@ -31,7 +31,7 @@ pub async fn delete(
     let (store, context, info) = (
         Arc::clone(&request.store),
         request.context.clone(),
-        request.info.clone(),
+        Arc::clone(&request.info),
     );
     let work = async move {
         store
@@ -58,7 +58,7 @@ pub async fn delete(
 async fn check_unsafe_delete(request: &ResourceRequest, authorizer: &dyn Authorizer) -> Result<()> {
     let info = RequestInfo {
         verb: UNSAFE_DELETE.into(),
-        ..request.info.clone()
+        ..RequestInfo::clone(&request.info)
     };
     let why = match authorizer.authorize(&request.context.user, &info).await {
         Ok(Decision::Allow) => return Ok(()),

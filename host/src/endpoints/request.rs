@@ -12,7 +12,7 @@ use crate::registry::Store;
 use crate::registry::definition::{Form, VersionDefinition};
 
 pub struct ResourceRequest {
-    pub info: RequestInfo,
+    pub info: Arc<RequestInfo>,
     /// Decoded pairs of the query, in order.
     pub query: Vec<(String, String)>,
     /// Without Authorization and identity headers.

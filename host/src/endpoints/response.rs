@@ -13,7 +13,7 @@ mod table;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::negotiation::{self, Accepted, MediaType, MetaVersion, Transform};
 use super::request::ResourceRequest;
@@ -130,6 +130,24 @@ async fn value_bytes(
             tables.value(&request.context, object, &metadata).await?
         }
     })
+}
+
+/// Those headers of a request that the form of a Status depends on.
+pub struct Wanted([Option<HeaderValue>; 2]);
+
+impl Wanted {
+    const NAMES: [HeaderName; 2] = [header::ACCEPT, header::USER_AGENT];
+
+    pub fn of(headers: &HeaderMap) -> Self {
+        Self(Self::NAMES.map(|it| headers.get(it).cloned()))
+    }
+
+    pub fn headers(self) -> HeaderMap {
+        let pairs = Self::NAMES.into_iter().zip(self.0);
+        pairs
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    }
 }
 
 /// A Status as the client takes it, with `Retry-After` where it says when to come again. `pretty` is the

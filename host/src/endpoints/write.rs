@@ -44,7 +44,7 @@ where
     let (store, context, info) = (
         Arc::clone(&request.store),
         request.context.clone(),
-        request.info.clone(),
+        Arc::clone(&request.info),
     );
     let manager = options.field_manager.clone();
     let work = async move {
@@ -156,7 +156,7 @@ impl CreateGate {
             user: Arc::clone(&request.context.user),
             info: RequestInfo {
                 verb: "create".into(),
-                ..request.info.clone()
+                ..RequestInfo::clone(&request.info)
             },
             resource: definition.group_resource(),
             is_namespaced: definition.is_namespaced(),

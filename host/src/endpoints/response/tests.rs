@@ -31,7 +31,7 @@ fn request(it: &Fixture, path: &str, accept: &str) -> ResourceRequest {
     // Kept for as long as the process: a server's signal outlives its requests.
     std::mem::forget(stop);
     ResourceRequest {
-        info: RequestInfo::parse(&http::Method::GET, &uri).expect("a path"),
+        info: Arc::new(RequestInfo::parse(&http::Method::GET, &uri).expect("a path")),
         query: form_urlencoded::parse(query).into_owned().collect(),
         headers,
         context: it.context.clone(),
