@@ -2,7 +2,7 @@
 //!
 //! It ends at its deadline, when the server stops, or with an ERROR event. All events that wait are joined into
 //! one frame of at most 256 KiB (a longer event goes alone): one frame per event costs two to five times as
-//! much. No task stands behind a watch; one whose client is gone is dropped with the connection.
+//! much. Watches of one form that stand at the same place share it. No task stands behind a watch; one whose client is gone is dropped with the connection.
 
 mod compression;
 mod encoder;
@@ -25,7 +25,7 @@ use super::request::ResourceRequest;
 use super::{list, response};
 use crate::api::status::{Result, Status};
 use crate::metrics::InFlight;
-use crate::registry::store::read::{Change, Step, Watch, WatchRefused, too_old};
+use crate::registry::store::read::{Change, Frames, Step, Watch, WatchRefused, too_old};
 use crate::serving::{Body, ConnectionInfo};
 use crate::storage::watch_cache::WatchEnd;
 
@@ -78,6 +78,7 @@ pub async fn watch(
         refused,
         encoder,
         pending: VecDeque::new(),
+        is_step: false,
         deadline,
         timer: Box::pin(tokio::time::sleep_until(deadline)),
         next_bookmark: options
@@ -104,7 +105,7 @@ fn streamed(stream: Stream, media: MediaType, is_compressed: bool) -> http::Resp
         let is_state = stream.is_in_state();
         let frames = stream.next_frames().await?;
         // The encoder has joined them already.
-        let frame = match frames.as_slice() {
+        let frame = match &*frames {
             [frame] => frame.clone(),
             frames => frames.concat().into(),
         };
@@ -140,6 +141,8 @@ struct Stream {
     encoder: Encoder,
     /// Happened, but not in a frame yet.
     pending: VecDeque<Change>,
+    /// Whether that is all of one step.
+    is_step: bool,
     deadline: Instant,
     /// For the bookmark or the end, whichever is next: to make one costs more than to send an event.
     timer: Pin<Box<Sleep>>,
@@ -167,18 +170,17 @@ impl Stream {
     }
 
     /// Events for one frame, or one message each; `None` is the end.
-    async fn next_frames(&mut self) -> Option<Vec<Bytes>> {
+    async fn next_frames(&mut self) -> Option<Frames> {
         if let Some(status) = self.refused.take() {
             self.watch = None;
-            return Some(vec![self.encoder.error(&status)]);
+            return Some(one(self.encoder.error(&status)));
         }
         loop {
             if !self.pending.is_empty() && Instant::now() < self.deadline {
-                let frames = self.joined().await;
-                if frames.is_empty() {
-                    continue;
+                match self.joined().await {
+                    Some(frames) => return Some(frames),
+                    None => continue,
                 }
-                return Some(frames);
             }
             match self.next_action().await {
                 Action::End => {
@@ -190,17 +192,17 @@ impl Stream {
                     self.next_bookmark = Some(bookmark_after(now, self.deadline));
                     // Within the state there is no revision yet that a client could go on from.
                     if let Some(revision) = self.watch.as_ref().and_then(Watch::revision) {
-                        return Some(vec![self.encoder.bookmark(revision, false)]);
+                        return Some(one(self.encoder.bookmark(revision, false)));
                     }
                 }
                 Action::Step(Step::InitialEnd(revision)) => {
                     if self.next_bookmark.is_some() {
-                        return Some(vec![self.encoder.bookmark(revision, true)]);
+                        return Some(one(self.encoder.bookmark(revision, true)));
                     }
                 }
                 Action::Step(Step::Unreadable(object)) => {
                     self.watch = None;
-                    return Some(vec![self.encoder.unreadable(object)]);
+                    return Some(one(self.encoder.unreadable(object)));
                 }
                 Action::Step(Step::Changes(changes)) => {
                     if changes.is_empty() {
@@ -208,10 +210,15 @@ impl Stream {
                         tokio::task::yield_now().await;
                     }
                     self.pending.extend(changes);
+                    self.is_step = true;
+                }
+                Action::Step(Step::Written(frames)) => {
+                    self.encoder.has_sent();
+                    return Some(frames);
                 }
                 Action::Fail(status) => {
                     self.watch = None;
-                    return Some(vec![self.encoder.error(&status)]);
+                    return Some(one(self.encoder.error(&status)));
                 }
             }
         }
@@ -221,6 +228,9 @@ impl Stream {
         let Some(watch) = &mut self.watch else {
             return Action::End;
         };
+        if let Some(form) = self.encoder.new_form() {
+            watch.write_as(form);
+        }
         let wake = self
             .next_bookmark
             .map_or(self.deadline, |it| it.min(self.deadline));
@@ -246,8 +256,8 @@ impl Stream {
         }
     }
 
-    /// The events of one frame.
-    async fn joined(&mut self) -> Vec<Bytes> {
+    /// The events of one frame; `None` where none of them can be shown.
+    async fn joined(&mut self) -> Option<Frames> {
         let mut length = 0;
         let fitting = self.pending.iter().take_while(|it| {
             length += it.at.object.whole().len();
@@ -255,8 +265,21 @@ impl Stream {
         });
         let count = fitting.count().max(1);
         let changes: Vec<Change> = self.pending.drain(..count).collect();
-        self.encoder.changes(&changes).await
+        let is_step = std::mem::take(&mut self.is_step) && self.pending.is_empty();
+        let written = self.encoder.changes(&changes).await;
+        if written.frames.is_empty() {
+            return None;
+        }
+        let frames = Frames::from(written.frames);
+        if let Some(watch) = self.watch.as_ref().filter(|_| is_step && written.is_whole) {
+            watch.share(&frames);
+        }
+        Some(frames)
     }
+}
+
+fn one(frame: Bytes) -> Frames {
+    Frames::from([frame])
 }
 
 fn bookmark_after(now: Instant, deadline: Instant) -> Instant {

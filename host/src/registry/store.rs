@@ -18,6 +18,7 @@ use std::sync::{Arc, OnceLock};
 pub use change::Change;
 pub use delete::{DeleteOptions, Deleted};
 pub use index::ObjectIndexer;
+use read::SharedFrames;
 pub use update::{MayCreate, Updated};
 
 use super::apply::FieldManager;
@@ -48,6 +49,8 @@ pub struct Store {
     schema_since: Revision,
     /// Whether all versions have one schema, so that an object fits all that it fits one of.
     has_one_schema: bool,
+    /// What watchers of it have written last.
+    shared_frames: Arc<SharedFrames>,
     /// Tells the views that this store has made of cached objects from those of a store before it: a reloaded
     /// plugin may convert in another way.
     epoch: u32,
@@ -94,6 +97,7 @@ impl Store {
             epoch: EPOCH.fetch_add(1, Ordering::Relaxed),
             field_manager: OnceLock::new(),
             schema_since: Revision(0),
+            shared_frames: Arc::default(),
             has_one_schema: has_one_schema(&definition),
             definition,
             prefix,

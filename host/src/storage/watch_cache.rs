@@ -23,16 +23,17 @@ mod object;
 mod ring;
 mod snapshot;
 mod views;
+mod wake;
 mod watcher;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
-use tokio::sync::watch;
 
 pub use attributes::{Attributes, Pairs};
 pub use index::{Attribute, Term, is_long_walk};
 pub use object::{CachedObject, Head};
+pub use ring::Run;
 pub use snapshot::Snapshot;
 pub use views::Views;
 pub use watcher::{WatchEnd, Watcher};
@@ -40,6 +41,7 @@ pub use watcher::{WatchEnd, Watcher};
 use self::index::{Index, Indexes};
 use self::load::Versions;
 use self::ring::{Objects, Ring, Window};
+use self::wake::Wake;
 use super::{Event, Item, Revision, SharedRevision, Sink};
 
 /// Reads the attributes of stored bytes. The registry has one per resource.
@@ -73,7 +75,7 @@ pub struct WatchCache {
     heads: RwLock<Vec<Box<[u8]>>>,
     state: RwLock<State>,
     /// Wakes the watchers: only when there is an event, or the end.
-    events: watch::Sender<()>,
+    events: Wake,
 }
 
 struct State {
@@ -123,7 +125,7 @@ impl WatchCache {
                 is_loaded: false,
                 is_closed: false,
             }),
-            events: watch::Sender::new(()),
+            events: Wake::default(),
         })
     }
 
@@ -249,7 +251,7 @@ impl WatchCache {
     /// Ends all watchers with [`WatchEnd::Closed`].
     pub fn close(&self) {
         self.write().is_closed = true;
-        self.events.send_replace(());
+        self.events.all();
     }
 
     fn watcher(self: &Arc<Self>, position: u64, revision: Revision) -> Watcher {
@@ -326,7 +328,7 @@ impl Sink for WatchCache {
         state.given = revision;
         state.is_loaded = true;
         drop(state);
-        self.events.send_replace(());
+        self.events.all();
     }
 
     fn apply(&self, events: &[Event]) {
@@ -359,7 +361,7 @@ impl Sink for WatchCache {
         }
         state_ref.given = state_ref.given.max(last.revision);
         drop(state);
-        self.events.send_replace(());
+        self.events.soon();
     }
 
     fn follow(&self, progress: &Arc<SharedRevision>) {

@@ -78,6 +78,11 @@ impl Tables {
         })
     }
 
+    /// What the tables of one version depend on, but for their objects.
+    pub(in crate::endpoints) fn form(&self) -> (bool, IncludeObject) {
+        (self.is_scale, self.include)
+    }
+
     /// A table of one object.
     ///
     /// # Errors

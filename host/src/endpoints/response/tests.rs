@@ -15,6 +15,10 @@ use crate::registry::store::read::tests::fixture::{Fixture, PREFIX};
 use crate::serving::{Body, ConnectionInfo};
 use std::sync::Arc;
 
+mod shared_watches;
+
+const TABLE: &str = "application/json;as=Table;g=meta.k8s.io;v=v1";
+
 const PARTIAL: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 const PARTIAL_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
@@ -84,7 +88,6 @@ async fn check(it: &Fixture, path: &str, accept: &str, expected: Expect) {
 /// Lists are written when they are sent: what their head says of them is counted before.
 #[tokio::test]
 async fn lists_are_as_long_as_they_say() {
-    const TABLE: &str = "application/json;as=Table;g=meta.k8s.io;v=v1";
     for object_model in [ObjectModel::Custom, ObjectModel::Typed] {
         let it = Fixture::of(object_model).await;
         for count in [0, 1, 300] {
@@ -127,7 +130,6 @@ async fn lists_are_as_long_as_they_say() {
 
 #[tokio::test]
 async fn rows_are_made_once_and_age() {
-    const TABLE: &str = "application/json;as=Table;g=meta.k8s.io;v=v1";
     let it = Fixture::new().await;
     it.put("n/a", "red").await;
     let first = body(answer(&it, "v2/anchors", TABLE).await.expect("a table")).await;
@@ -255,7 +257,6 @@ async fn cuts_metadata_out_of_objects_that_cannot_be_converted() {
 
 #[tokio::test]
 async fn shows_tables_with_the_metadata_of_their_objects() {
-    const TABLE: &str = "application/json;as=Table;g=meta.k8s.io;v=v1";
     let it = Fixture::of(ObjectModel::Typed).await;
     let rows = async |path: &str| {
         let answer = answer(&it, path, TABLE).await.expect("a table");

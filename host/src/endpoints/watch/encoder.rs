@@ -16,6 +16,14 @@ use crate::registry::store::read::{Change, ChangeKind, ObjectAt, Shown};
 use crate::storage::Revision;
 use crate::storage::watch_cache::CachedObject;
 
+/// Events as they are sent.
+pub(super) struct Written {
+    /// For all of them, or one for each where each is a message. None where nothing can be shown.
+    pub(super) frames: Vec<Bytes>,
+    /// Whether they would look the same to whoever asks again: each is there, with all of its object.
+    pub(super) is_whole: bool,
+}
+
 /// How long a plugin may take for the conversion or the cells of one frame's objects.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// On the bookmark behind the state: informers wait for it (KEP-3157).
@@ -41,6 +49,8 @@ pub(super) struct Encoder {
     tables: Option<Tables>,
     /// Whether a table with its columns has been sent: only the first has them.
     has_columns: bool,
+    /// With the last form: whether the next table has columns.
+    told: Option<bool>,
 }
 
 impl Encoder {
@@ -67,7 +77,32 @@ impl Encoder {
             framing,
             tables,
             has_columns: false,
+            told: None,
         })
+    }
+
+    /// What the bytes of the next events depend on, but for the events; `None` where that has been told.
+    pub(super) fn new_form(&mut self) -> Option<String> {
+        let shows_columns = self.tables.is_some() && !self.has_columns;
+        if self.told == Some(shows_columns) {
+            return None;
+        }
+        self.told = Some(shows_columns);
+        let Self {
+            version,
+            accepted,
+            framing,
+            ..
+        } = self;
+        let tables = self.tables.as_ref().map(Tables::form);
+        Some(format!(
+            "{version} {accepted:?} {framing:?} {tables:?} {shows_columns}"
+        ))
+    }
+
+    /// Whole events have been sent that another encoder of the same form has made.
+    pub(super) fn has_sent(&mut self) {
+        self.has_columns |= self.tables.is_some();
     }
 
     /// The ERROR event of an object that is there and cannot be read.
@@ -78,9 +113,12 @@ impl Encoder {
 
     /// Events, one after another. One whose object cannot be shown is left out: the conversion of one object
     /// must not end the watch of all. A delete is told with what needs no conversion.
-    pub(super) async fn changes(&mut self, changes: &[Change]) -> Vec<Bytes> {
+    pub(super) async fn changes(&mut self, changes: &[Change]) -> Written {
         if let Some(frame) = self.copied(changes) {
-            return vec![frame];
+            return Written {
+                frames: vec![frame],
+                is_whole: true,
+            };
         }
         self.context.deadline = Instant::now() + CALL_TIMEOUT;
         let objects: Vec<ObjectAt> = changes.iter().map(|it| it.at.clone()).collect();
@@ -89,6 +127,7 @@ impl Encoder {
             Framing::Stream => shown.iter().flatten().map(|it| it.len() + 48).sum(),
             Framing::Messages => 0,
         };
+        let is_whole = shown.iter().all(Result::is_ok);
         let mut frames = Vec::new();
         let mut out = Vec::with_capacity(capacity);
         for (change, object) in changes.iter().zip(shown) {
@@ -113,7 +152,7 @@ impl Encoder {
         if !out.is_empty() {
             frames.push(out.into());
         }
-        frames
+        Written { frames, is_whole }
     }
 
     /// The events, if all of them show JSON that lies in the cache as it is: nothing is made of it in between.

@@ -76,7 +76,7 @@ async fn serve(socket: Socket, media: MediaType, mut stream: Stream) {
     });
     let writing = async {
         while let Some(frames) = stream.next_frames().await {
-            for frame in frames {
+            for frame in frames.iter().cloned() {
                 let message = match media {
                     MediaType::Protobuf => Message::Binary(frame),
                     _ => Message::Text(text(frame)),

@@ -5,6 +5,7 @@
 //! long as the cache keeps that, at least 75 s; after that the client is told how to go on (C4).
 
 mod page;
+mod shared_frames;
 mod versions;
 mod watching;
 
@@ -20,6 +21,8 @@ use crate::storage::watch_cache::{CachedObject, Snapshot, Term};
 use crate::storage::{Key, Revision, Scope};
 
 pub use page::Objects;
+pub use shared_frames::Frames;
+pub(crate) use shared_frames::SharedFrames;
 pub use versions::{ObjectAt, Shown};
 pub use watching::{Change, ChangeKind, Step, Watch, WatchRefused, too_old};
 
@@ -27,7 +30,7 @@ pub use watching::{Change, ChangeKind, Step, Watch, WatchRefused, too_old};
 const FUTURE_REVISION_WAIT: Duration = Duration::from_secs(3);
 
 /// Which objects a list or a watch is about.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Empty: all namespaces, or a cluster-scoped resource.
     pub namespace: String,

@@ -19,6 +19,19 @@ const EVENTS_PER_CHECKPOINT: u64 = 256;
 /// Memory of an event itself: its slot, its counters and its share of copied map nodes.
 const EVENT_OVERHEAD_BYTES: usize = 512;
 
+/// Most events of a run, but for a commit with more: those stay together.
+const EVENTS_PER_RUN: usize = 256;
+/// Stored bytes of the objects of a run, but for a commit with more.
+const BYTES_PER_RUN: u64 = 256 << 10;
+
+/// Events that stand one behind another in the window, by their numbers: whole commits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    pub(super) from: u64,
+    /// Of the first that is behind it.
+    pub(super) to: u64,
+}
+
 /// How much of the past is kept.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
@@ -49,6 +62,8 @@ pub(super) struct Ring {
 
 struct Slot {
     event: Arc<CacheEvent>,
+    /// Of the objects of all events up to this one, since the ring was made.
+    shown_bytes: u64,
     /// The map after this event.
     checkpoint: Option<Objects>,
 }
@@ -103,7 +118,12 @@ impl Ring {
         self.bytes += cost(&event);
         let is_checkpoint = self.end().is_multiple_of(EVENTS_PER_CHECKPOINT);
         let checkpoint = objects.filter(|_| is_checkpoint).cloned();
-        self.slots.push_back(Slot { event, checkpoint });
+        let before = self.slots.back().map_or(0, |it| it.shown_bytes);
+        self.slots.push_back(Slot {
+            shown_bytes: before + shown_bytes(&event),
+            event,
+            checkpoint,
+        });
         while self.slots.len() > self.window.max_events || self.bytes > self.window.max_bytes {
             let Some(gone) = self.slots.pop_front() else {
                 break;
@@ -133,6 +153,39 @@ impl Ring {
         let index = usize::try_from(position.saturating_sub(self.first)).unwrap_or(usize::MAX);
         let index = index.min(self.slots.len());
         self.slots.range(index..).map(|slot| &slot.event)
+    }
+
+    /// The first position from this one on whose event is after `revision`.
+    pub(super) fn pass(&self, position: u64, revision: Revision) -> u64 {
+        let passed = self.from(position);
+        position + passed.take_while(|it| it.revision <= revision).count() as u64
+    }
+
+    /// What stands from a position on, and the revision of its last event.
+    pub(super) fn run(&self, position: u64) -> Option<(Run, Revision)> {
+        let slots = &self.slots;
+        let start = usize::try_from(position.checked_sub(self.first)?).ok()?;
+        slots.get(start)?;
+        let before = slots[start].shown_bytes - shown_bytes(&slots[start].event);
+        let fits = |slot: &Slot| slot.shown_bytes <= before + BYTES_PER_RUN;
+        let mut end = slots.len().min(start + EVENTS_PER_RUN);
+        if !fits(&slots[end - 1]) {
+            end = slots.partition_point(fits).max(start + 1);
+        }
+        let last = slots[end - 1].event.revision;
+        while slots.get(end).is_some_and(|it| it.event.revision == last) {
+            end += 1;
+        }
+        let number = |index: usize| self.first + index as u64;
+        let (from, to) = (number(start), number(end));
+        Some((Run { from, to }, last))
+    }
+
+    /// `None`: some of it is no longer kept.
+    pub(super) fn events(&self, run: Run) -> Option<impl Iterator<Item = &Arc<CacheEvent>>> {
+        let index = |number: u64| usize::try_from(number.checked_sub(self.first)?).ok();
+        let slots = self.slots.range(index(run.from)?..index(run.to)?);
+        Some(slots.map(|slot| &slot.event))
     }
 
     /// The number of the first event after `revision`.
@@ -174,6 +227,12 @@ fn undo(event: &CacheEvent) -> Undo {
         .expect("an event has a state before or behind it")
         .key;
     (Arc::clone(key), event.previous.clone())
+}
+
+/// What a watcher is shown of an event, about.
+fn shown_bytes(event: &CacheEvent) -> u64 {
+    let shown = event.object.as_ref().or(event.previous.as_ref());
+    shown.map_or(0, |it| it.whole().len() as u64)
 }
 
 fn cost(event: &CacheEvent) -> usize {

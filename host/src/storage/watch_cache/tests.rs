@@ -347,6 +347,23 @@ async fn keeps_the_events_of_one_commit_together() {
 }
 
 #[tokio::test]
+async fn returns_no_more_bytes_at_once_than_a_frame_has() {
+    let mut engine = Engine::start();
+    let (_, mut watcher) = engine.cache.watch_from_now();
+    let large = "r".repeat(100 << 10);
+    for name in ["a/x", "a/y", "a/z"] {
+        engine.commit(&[(name, Some(&large))]);
+    }
+    // One commit stays whole, and so does one object.
+    engine.commit(&[("a/x", Some(&large)), ("a/y", Some(&large)), ("a/z", None)]);
+    engine.commit(&[("a/z", Some(&large.repeat(3)))]);
+    for expected in [2, 1 + 3, 1] {
+        assert_eq!(watcher.next().await.expect("open").len(), expected);
+    }
+    assert_eq!(watcher.revision(), Revision(6));
+}
+
+#[tokio::test]
 async fn waits_for_a_revision_of_any_resource() {
     let engine = Engine::start();
     let cache = Arc::clone(&engine.cache);

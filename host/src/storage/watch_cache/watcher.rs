@@ -4,11 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{CacheEvent, WatchCache};
+use super::{CacheEvent, Run, WatchCache};
 use crate::storage::Revision;
-
-/// Most events that one [`Watcher::next`] returns, but for a commit with more: those stay together.
-const EVENTS_PER_READ: usize = 256;
 
 /// Why a watcher gets no more events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,20 +28,37 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Waits until there is something behind its position, then returns all of it (at most a few hundred),
-    /// in order. Cancel-safe.
+    /// Waits for [`Watcher::next_run`], and returns its events in order. Cancel-safe.
     pub async fn next(&mut self) -> Result<Vec<Arc<CacheEvent>>, WatchEnd> {
+        let run = self.next_run().await?;
+        self.events(run)
+    }
+
+    /// Waits until there is something behind its position, and goes on behind that: all of it, but at most a few hundred
+    /// events or 256 KiB, and whole commits. Cancel-safe.
+    pub async fn next_run(&mut self) -> Result<Run, WatchEnd> {
         loop {
             // Seen before the look, so that a change after the look wakes again.
             self.wake.borrow_and_update();
-            let events = self.read()?;
-            if !events.is_empty() {
-                return Ok(events);
+            if let Some(run) = self.step()? {
+                return Ok(run);
             }
             if self.wake.changed().await.is_err() {
                 return Err(WatchEnd::Closed);
             }
         }
+    }
+
+    /// The events of a run, in order.
+    ///
+    /// # Errors
+    /// Some of them are no longer kept.
+    pub fn events(&self, run: Run) -> Result<Vec<Arc<CacheEvent>>, WatchEnd> {
+        let state = self.cache.read();
+        let oldest = state.ring.oldest();
+        let events = state.ring.events(run);
+        let events = events.ok_or(WatchEnd::Expired { oldest })?;
+        Ok(events.cloned().collect())
     }
 
     /// The revision up to which `next` has returned everything: what a bookmark may say.
@@ -59,7 +73,7 @@ impl Watcher {
         self.revision.max(complete)
     }
 
-    fn read(&mut self) -> Result<Vec<Arc<CacheEvent>>, WatchEnd> {
+    fn step(&mut self) -> Result<Option<Run>, WatchEnd> {
         let state = self.cache.read();
         if state.is_closed {
             return Err(WatchEnd::Closed);
@@ -68,24 +82,12 @@ impl Watcher {
             let oldest = state.ring.oldest();
             return Err(WatchEnd::Expired { oldest });
         }
-        let mut events: Vec<Arc<CacheEvent>> = Vec::new();
-        for event in state.ring.from(self.position) {
-            let is_full = events.len() >= EVENTS_PER_READ;
-            if is_full
-                && events
-                    .last()
-                    .is_some_and(|it| it.revision != event.revision)
-            {
-                break;
-            }
-            self.position += 1;
-            if event.revision > self.revision {
-                events.push(Arc::clone(event));
-            }
-        }
-        if let Some(last) = events.last() {
-            self.revision = last.revision;
-        }
-        Ok(events)
+        self.position = state.ring.pass(self.position, self.revision);
+        let Some((run, revision)) = state.ring.run(self.position) else {
+            return Ok(None);
+        };
+        self.position = run.to;
+        self.revision = revision;
+        Ok(Some(run))
     }
 }

@@ -334,6 +334,7 @@ async fn seen(watch: &mut Watch) -> String {
                     let _ = write!(shown, "{:?} {name}@{version} {color}; ", change.kind);
                 }
             }
+            Ok(Step::Written(_)) => unreachable!("no form was told"),
             Ok(Step::InitialEnd(revision)) => {
                 let _ = write!(shown, "end of {revision}; ");
             }

@@ -8,11 +8,14 @@
 
 use std::sync::Arc;
 
+use super::shared_frames::{Form, Frames, SharedFrames};
 use super::{ListOptions, ObjectAt, Selection, parse_version};
 use crate::api::RequestContext;
 use crate::api::status::{self, Status};
 use crate::registry::Store;
-use crate::storage::watch_cache::{CacheEvent, CachedObject, Expired, Snapshot, WatchEnd, Watcher};
+use crate::storage::watch_cache::{
+    CacheEvent, CachedObject, Expired, Run, Snapshot, WatchEnd, Watcher,
+};
 use crate::storage::{Key, Revision};
 
 /// Objects of the state that are looked at in one step.
@@ -37,6 +40,8 @@ pub struct Change {
 pub enum Step {
     /// Perhaps none, where nothing of what happened is selected.
     Changes(Vec<Change>),
+    /// Changes that another watch has [written](Watch::share) in the same form.
+    Written(Frames),
     /// All of the state at this revision has been returned.
     InitialEnd(Revision),
     /// It comes to an object that cannot be read, and does not go on.
@@ -59,10 +64,13 @@ impl From<Box<Status>> for WatchRefused {
 }
 
 pub struct Watch {
-    selection: Selection,
+    form: Arc<Form>,
     /// What is left of the state.
     initial: Option<Initial>,
     watcher: Watcher,
+    shared: Arc<SharedFrames>,
+    /// Where the changes of the last step come from, if they are not the state's.
+    run: Option<Run>,
 }
 
 struct Initial {
@@ -103,19 +111,27 @@ impl Store {
             let (mut snapshot, watcher) = self.cache.watch_from_now();
             self.cache.narrow(&mut snapshot, &selection.terms());
             let initial = Initial::new(self, &selection, snapshot, options);
-            return Ok(Watch {
-                initial: sends_initial.unwrap_or(true).then_some(initial),
-                selection,
-                watcher,
-            });
+            let initial = sends_initial.unwrap_or(true).then_some(initial);
+            return Ok(self.watching(selection, initial, watcher));
         }
         match self.cache.watch_after(revision) {
-            Ok(watcher) => Ok(Watch {
-                selection,
-                initial: None,
-                watcher,
-            }),
+            Ok(watcher) => Ok(self.watching(selection, None, watcher)),
             Err(Expired { oldest }) => Err(WatchRefused::InStream(too_old(revision, oldest))),
+        }
+    }
+}
+
+impl Store {
+    fn watching(&self, selection: Selection, initial: Option<Initial>, watcher: Watcher) -> Watch {
+        Watch {
+            form: Arc::new(Form {
+                selection,
+                encoding: String::new(),
+            }),
+            initial,
+            watcher,
+            shared: Arc::clone(&self.shared_frames),
+            run: None,
         }
     }
 }
@@ -126,10 +142,27 @@ pub fn too_old(requested: Revision, oldest: Revision) -> Box<Status> {
 }
 
 impl Watch {
+    /// What is written from now on depends on nothing but the changes and `encoding`: it can be shared with those who say
+    /// the same.
+    pub fn write_as(&mut self, encoding: String) {
+        self.form = Arc::new(Form {
+            selection: self.form.selection.clone(),
+            encoding,
+        });
+    }
+
+    /// Leaves to others what was made of all changes of the last step.
+    pub fn share(&self, frames: &Frames) {
+        if let Some(run) = self.run {
+            self.shared.put(&self.form, run, frames);
+        }
+    }
+
     /// Waits for what comes next. Cancel-safe.
     pub async fn next(&mut self) -> Result<Step, WatchEnd> {
+        self.run = None;
         if let Some(initial) = &mut self.initial {
-            if let Some(step) = initial.step(&self.selection) {
+            if let Some(step) = initial.step(&self.form.selection) {
                 return Ok(step);
             }
             let (revision, is_told) = (initial.snapshot.revision, initial.tells_end);
@@ -139,8 +172,13 @@ impl Watch {
                 false => Step::Changes(Vec::new()),
             });
         }
-        let events = self.watcher.next().await?;
-        let selection = &self.selection;
+        let run = self.watcher.next_run().await?;
+        if let Some(frames) = self.shared.get(&self.form, run) {
+            return Ok(Step::Written(frames));
+        }
+        let events = self.watcher.events(run)?;
+        self.run = Some(run);
+        let selection = &self.form.selection;
         let both = events
             .iter()
             .flat_map(|it| it.object.iter().chain(&it.previous));
