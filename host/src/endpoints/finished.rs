@@ -31,7 +31,7 @@ pub(super) async fn finished<T: Send + 'static>(
     outcome.await.map_err(|_panic| {
         // The panic hook has said where and why.
         tracing::error!(path, "a {what} panicked: this is a bug");
-        status::internal(&format!("the {what} failed"))
+        status::internal(format!("the {what} failed"))
     })
 }
 
