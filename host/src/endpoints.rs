@@ -308,6 +308,11 @@ impl Api {
     ) -> Result<Response> {
         let limit = request.context.deadline;
         let answer = async {
+            // On HTTP/2 what follows runs in a task of its own: it may compute for a while, and kube-apiserver asks
+            // everything of one APIService on about one connection.
+            if request.info.verb != "get" {
+                tokio::task::yield_now().await;
+            }
             match request.info.verb.as_str() {
                 "get" => get::get(&mut request).await,
                 "list" => list::list(&mut request, &*self.namespaces).await,

@@ -1,6 +1,13 @@
 //! The chain through a socket: which of its errors wins, and what each of them looks like.
 
+use std::sync::{Mutex, mpsc};
+
+use bytes::Bytes;
 use expect_test::{Expect, expect};
+use http::Request;
+use http_body_util::Empty;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::sync::Notify;
 
 use super::*;
@@ -9,19 +16,26 @@ use crate::api::UserInfo;
 use crate::authentication::DelegatedConfig;
 use crate::registry::store::read::tests::fixture::Fixture;
 use crate::serving::Limits;
-use crate::serving::testing::{Client, TestServer, soon};
+use crate::serving::testing::{Client, SOON, TestServer, soon};
 
 /// Decides by the object's name.
 #[derive(Default)]
 struct Rules {
     is_hanging: Notify,
     go_on: Notify,
+    /// Once it is known, e.g. to a delete that goes on, whether others were answered meanwhile.
+    were_answered: Mutex<Option<mpsc::Receiver<()>>>,
 }
 
 #[async_trait]
 impl Authorizer for Rules {
     async fn authorize(&self, _: &UserInfo, request: &RequestInfo) -> anyhow::Result<Decision> {
         if request.verb == "unsafe-delete-ignore-read-errors" {
+            let others = self.were_answered.lock().expect("nobody panics").take();
+            if let Some(others) = others {
+                // Holds its thread, as something does that computes.
+                others.recv_timeout(SOON).expect("others are answered");
+            }
             return Ok(Decision::Deny {
                 reason: "no rule".into(),
             });
@@ -102,6 +116,33 @@ impl Chain {
         shown += &String::from_utf8_lossy(&body.to_bytes());
         expected.assert_eq(&shown);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_computes_holds_up_no_other_request_of_its_connection() {
+    let chain = Chain::start(true, true).await;
+    let (tell, told) = mpsc::channel();
+    *chain.rules.were_answered.lock().expect("nobody panics") = Some(told);
+    let stream = chain.server.handshake("h2", None).await;
+    let io = TokioIo::new(stream.expect("a handshake"));
+    let handshake = http2::handshake(TokioExecutor::new(), io).await;
+    let (mut client, connection) = handshake.expect("HTTP/2");
+    tokio::spawn(async move { drop(connection.await) });
+    let mut ask = |method: Method, path: &str| {
+        let mut request = Request::new(Empty::<Bytes>::new());
+        *request.method_mut() = method;
+        *request.uri_mut() = format!("https://localhost{path}").parse().expect("a URI");
+        client.send_request(request)
+    };
+
+    let unsafe_delete = "ignoreStoreReadErrorWithClusterBreakingPotential=true";
+    let computes = ask(Method::DELETE, &format!("{ANCHORS}/a?{unsafe_delete}"));
+    let other = ask(Method::GET, "/livez");
+    let other = soon(other).await.expect("an answer");
+    assert_eq!(other.status(), StatusCode::OK);
+    tell.send(()).expect("the delete still computes");
+    let computed = soon(computes).await.expect("an answer");
+    assert_eq!(computed.status(), StatusCode::FORBIDDEN);
 }
 
 const ANCHORS: &str = "/apis/g/v1/namespaces/n/anchors";
