@@ -38,7 +38,7 @@ impl LastManifest {
         serde_json::from_slice(&item.record.bytes).ok()
     }
 
-    /// Keeps those of `manifests`, by plugin, that are not stored already.
+    /// Keeps those of `manifests`, by plugin, that are not stored already. One that cannot be kept is logged.
     pub(super) async fn keep(
         storage: &dyn Storage,
         manifests: BTreeMap<String, Self>,
@@ -52,25 +52,28 @@ impl LastManifest {
             .iter()
             .map(|it| (&*it.key, &*it.record.bytes))
             .collect();
-        let changed: Vec<Write> = manifests
-            .iter()
-            .filter_map(|(plugin, manifest)| {
-                let bytes = serde_json::to_vec(manifest).expect("texts and flags are JSON");
-                let key = key(plugin);
-                let is_stored = stored.get(&*key) == Some(&&*bytes);
-                (!is_stored).then(|| Write {
-                    key: Arc::from(key),
-                    expected: Expected::Anything,
-                    record: Some(Record {
-                        bytes: bytes.into(),
-                        version_at: 0,
-                    }),
-                })
-            })
-            .collect();
-        for write in changed {
+        for (plugin, manifest) in &manifests {
+            let bytes = serde_json::to_vec(manifest).expect("texts and flags are JSON");
+            let key = key(plugin);
+            if stored.get(&*key) == Some(&&*bytes) {
+                continue;
+            }
+            let write = Write {
+                key: Arc::from(key),
+                expected: Expected::Anything,
+                record: Some(Record {
+                    bytes: bytes.into(),
+                    version_at: 0,
+                }),
+            };
             let context = RequestContext::background("loader", Instant::now() + WRITE_DEADLINE);
-            storage.commit(&context, vec![write]).await?;
+            if let Err(error) = storage.commit(&context, vec![write]).await {
+                tracing::warn!(
+                    plugin.name = plugin,
+                    error = error.to_string(),
+                    "the manifest of a plugin could not be kept for the next start"
+                );
+            }
         }
         Ok(())
     }

@@ -143,7 +143,7 @@ impl Worker {
         if let Err(error) = LastManifest::keep(self.storage.as_ref(), unkept).await {
             tracing::warn!(
                 error = error.to_string(),
-                "the manifests of plugins could not be kept for the next start"
+                "the manifests of plugins are not kept for the next start: those of before could not be read"
             );
         }
     }
