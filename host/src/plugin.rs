@@ -90,6 +90,32 @@ pub trait Lister: Send + Sync {
     ) -> Result<Vec<Bytes>>;
 }
 
+/// Where plugins are loaded that have nothing to read.
+pub struct NoObjects;
+
+#[async_trait]
+impl Lister for NoObjects {
+    async fn get(
+        &self,
+        _: &RequestContext,
+        _: &GroupVersionResource,
+        _: Option<&str>,
+        _: &str,
+    ) -> Result<Option<Bytes>> {
+        Ok(None)
+    }
+
+    async fn list(
+        &self,
+        _: &RequestContext,
+        _: &GroupVersionResource,
+        _: Option<&str>,
+        _: &str,
+    ) -> Result<Vec<Bytes>> {
+        Ok(Vec::new())
+    }
+}
+
 /// Why a file is not served.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]

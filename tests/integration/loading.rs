@@ -8,40 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use async_trait::async_trait;
-use bytes::Bytes;
-use outrigger::api::status::Result as ApiResult;
-use outrigger::api::{GroupVersionResource, RequestContext};
-use outrigger::plugin::{Engine, Lister, Loaded, Loader, LoaderConfig};
+use outrigger::plugin::{Engine, Loaded, Loader, LoaderConfig, NoObjects};
 use outrigger::storage::memory::MemoryStorage;
 use outrigger_tests::artifacts::{example, guest, outrigger};
 use outrigger_tests::host::{DevFolders, READY_DEADLINE};
 use tokio::sync::watch;
-
-struct NoObjects;
-
-#[async_trait]
-impl Lister for NoObjects {
-    async fn get(
-        &self,
-        _context: &RequestContext,
-        _resource: &GroupVersionResource,
-        _namespace: Option<&str>,
-        _name: &str,
-    ) -> ApiResult<Option<Bytes>> {
-        Ok(None)
-    }
-
-    async fn list(
-        &self,
-        _context: &RequestContext,
-        _resource: &GroupVersionResource,
-        _namespace: Option<&str>,
-        _label_selector: &str,
-    ) -> ApiResult<Vec<Bytes>> {
-        Ok(Vec::new())
-    }
-}
 
 fn start(folders: &DevFolders, compiler: PathBuf) -> Result<Loader> {
     let config = LoaderConfig {

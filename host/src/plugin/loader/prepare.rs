@@ -3,7 +3,6 @@
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
@@ -119,8 +118,7 @@ impl Preparer {
 
 /// Digest and bytes; `None` where the file has changed since it was found.
 fn content(file: &File) -> Result<Option<(String, Vec<u8>)>, LoadError> {
-    let path: &Path = &file.path;
-    let bytes = std::fs::read(path)
+    let bytes = std::fs::read(&file.path)
         .map_err(|error| LoadError::passing(format!("cannot be read: {error}")))?;
     if !file.is_whole(&bytes) {
         return Ok(None);

@@ -8,10 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use async_trait::async_trait;
-use bytes::Bytes;
-use outrigger::api::{GroupVersionResource, RequestContext};
-use outrigger::plugin::{Lister, Loader, LoaderConfig, Plugin};
+use outrigger::plugin::{Loader, LoaderConfig, NoObjects, Plugin};
 use outrigger::storage::memory::MemoryStorage;
 use tempfile::TempDir;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker, ResourceTable};
@@ -283,30 +280,5 @@ pub(crate) async fn plugin(settings: &Settings) -> Result<Arc<Plugin>> {
     match loaded.plugins.first() {
         Some(plugin) => Ok(Arc::clone(plugin)),
         None => bail!("the plugin is not loaded: {:?}", loaded.problems),
-    }
-}
-
-struct NoObjects;
-
-#[async_trait]
-impl Lister for NoObjects {
-    async fn get(
-        &self,
-        _context: &RequestContext,
-        _resource: &GroupVersionResource,
-        _namespace: Option<&str>,
-        _name: &str,
-    ) -> outrigger::api::status::Result<Option<Bytes>> {
-        Ok(None)
-    }
-
-    async fn list(
-        &self,
-        _context: &RequestContext,
-        _resource: &GroupVersionResource,
-        _namespace: Option<&str>,
-        _label_selector: &str,
-    ) -> outrigger::api::status::Result<Vec<Bytes>> {
-        Ok(Vec::new())
     }
 }
