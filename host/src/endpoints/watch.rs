@@ -2,7 +2,8 @@
 //!
 //! It ends at its deadline, when the server stops, or with an ERROR event. All events that wait are joined into
 //! one frame of at most 256 KiB (a longer event goes alone): one frame per event costs two to five times as
-//! much. Watches of one form that stand at the same place share it. No task stands behind a watch; one whose client is gone is dropped with the connection.
+//! much. Watches of one form that stand at the same place share it. No task stands behind a watch; one whose
+//! client is gone is dropped with the connection.
 
 mod compression;
 mod encoder;
@@ -27,7 +28,7 @@ use crate::api::status::{Result, Status};
 use crate::metrics::InFlight;
 use crate::registry::store::read::{Change, Frames, Step, Watch, WatchRefused, too_old};
 use crate::serving::{Body, ConnectionInfo};
-use crate::storage::watch_cache::WatchEnd;
+use crate::storage::watch_cache::{BYTES_PER_RUN, WatchEnd};
 
 /// How long a watch goes on whose client does not say: this, and at random up to as long again, so that
 /// clients do not all come back at once.
@@ -39,8 +40,6 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 /// The last bookmark comes so long before the end, so that the client goes on from there.
 const LAST_BOOKMARK: Duration = Duration::from_secs(2);
-/// Stored bytes of the objects whose events are joined.
-const FRAME: usize = 256 * 1024;
 
 /// What is wrong is said in upstream's order: the form, the options, the revision, and only then whether the
 /// form can be streamed.
@@ -261,7 +260,7 @@ impl Stream {
         let mut length = 0;
         let fitting = self.pending.iter().take_while(|it| {
             length += it.at.object.whole().len();
-            length <= FRAME
+            length <= BYTES_PER_RUN
         });
         let count = fitting.count().max(1);
         let changes: Vec<Change> = self.pending.drain(..count).collect();

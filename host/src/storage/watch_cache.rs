@@ -33,7 +33,7 @@ use bytes::Bytes;
 pub use attributes::{Attributes, Pairs};
 pub use index::{Attribute, Term, is_long_walk};
 pub use object::{CachedObject, Head};
-pub use ring::Run;
+pub use ring::{BYTES_PER_RUN, Run};
 pub use snapshot::Snapshot;
 pub use views::Views;
 pub use watcher::{WatchEnd, Watcher};

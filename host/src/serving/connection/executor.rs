@@ -9,7 +9,7 @@ use hyper::rt::Executor;
 /// there.
 ///
 /// Most reads never wait. They need no task to be made, woken and moved to another thread, and the answers to requests
-/// that came together leave together.
+/// that came together leave together. What may compute for a while yields before it does (endpoints.rs).
 #[derive(Clone)]
 pub(super) struct HereFirst;
 

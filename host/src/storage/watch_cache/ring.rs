@@ -21,8 +21,8 @@ const EVENT_OVERHEAD_BYTES: usize = 512;
 
 /// Most events of a run, but for a commit with more: those stay together.
 const EVENTS_PER_RUN: usize = 256;
-/// Stored bytes of the objects of a run, but for a commit with more.
-const BYTES_PER_RUN: u64 = 256 << 10;
+/// Stored bytes of the objects of a run, but for a commit with more: what is sent as one frame.
+pub const BYTES_PER_RUN: usize = 256 << 10;
 
 /// Events that stand one behind another in the window, by their numbers: whole commits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +167,7 @@ impl Ring {
         let start = usize::try_from(position.checked_sub(self.first)?).ok()?;
         slots.get(start)?;
         let before = slots[start].shown_bytes - shown_bytes(&slots[start].event);
-        let fits = |slot: &Slot| slot.shown_bytes <= before + BYTES_PER_RUN;
+        let fits = |slot: &Slot| slot.shown_bytes <= before + BYTES_PER_RUN as u64;
         let mut end = slots.len().min(start + EVENTS_PER_RUN);
         if !fits(&slots[end - 1]) {
             end = slots.partition_point(fits).max(start + 1);

@@ -119,9 +119,7 @@ impl Store {
             Err(Expired { oldest }) => Err(WatchRefused::InStream(too_old(revision, oldest))),
         }
     }
-}
 
-impl Store {
     fn watching(&self, selection: Selection, initial: Option<Initial>, watcher: Watcher) -> Watch {
         Watch {
             form: Arc::new(Form {
