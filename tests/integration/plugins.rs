@@ -177,3 +177,41 @@ async fn becomes_ready_with_a_broken_plugin_in_the_folder() -> Result<()> {
     dev.wait_readyz("no-wasm.wasm").await?;
     dev.stop().await
 }
+
+#[tokio::test]
+async fn a_write_that_waits_for_the_disk_keeps_no_hook_from_another() -> Result<()> {
+    let folders = DevFolders::new()?;
+    let one_at_a_time = json!({
+        "apiVersion": "outrigger.dev/v1alpha1",
+        "kind": "Plugin",
+        "metadata": {"name": "hello"},
+        "spec": {"limits": {"concurrentHooks": 1}},
+    });
+    let document = folders.path("plugins").join("hello.json");
+    std::fs::write(document, one_at_a_time.to_string())?;
+    folders.drop_plugin(&example("hello")?, "hello")?;
+    let dev = folders.start().await?;
+    let client = dev.client()?;
+
+    let store = rusqlite::Connection::open(folders.data().join("store/store.sqlite3"))?;
+    store.execute_batch("BEGIN IMMEDIATE")?;
+    let waiting = tokio::spawn({
+        let client = dev.client()?;
+        async move { client.post(GREETINGS, &greeting("waits")).await }
+    });
+    wait::until("the write to come", READY_DEADLINE, || async {
+        let metrics = client.get("/metrics").await?.text();
+        let line = "apiserver_current_inflight_requests{request_kind=\"mutating\"} 1";
+        anyhow::ensure!(metrics.contains(line), "{metrics}");
+        Ok(())
+    })
+    .await?;
+    let dry = format!("{GREETINGS}?dryRun=All");
+    let answer = client.post(&dry, &greeting("dry")).await?;
+    assert_eq!(answer.status, 201, "{}", answer.text());
+    assert!(!waiting.is_finished(), "the disk is still held");
+
+    store.execute_batch("ROLLBACK")?;
+    waiting.await??.ok()?;
+    dev.stop().await
+}

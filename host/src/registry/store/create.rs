@@ -38,8 +38,8 @@ impl Store {
             .begin_create(context, target, new, &mut *hooks, warnings)
             .await?;
         let mut name = String::new();
-        for _ in 0..tries {
-            let mut named = object.clone();
+        // The last one is no copy: mostly it is the only one.
+        for mut named in std::iter::repeat_n(object, tries) {
             object_meta::generate_name(&mut named, &*self.uids);
             named.name().clone_into(&mut name);
             let mut said = Vec::new();

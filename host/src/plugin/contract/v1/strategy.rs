@@ -220,7 +220,7 @@ pub(crate) fn relabel(api_version: &str, items: Vec<Bytes>) -> Result<Vec<Bytes>
     relabelled.collect()
 }
 
-/// The hooks of one write, in one instance, which is made when the first hook is called.
+/// The hooks of one write, in one instance, which is made when the first hook is called and gone after the last.
 struct PluginWrite {
     runtime: Arc<PluginRuntime>,
     subject: Subject,
@@ -298,6 +298,7 @@ impl WriteHooks for PluginWrite {
     ) -> Result<()> {
         let runtime = Arc::clone(&self.runtime);
         let Some(validate) = &runtime.hooks.validate else {
+            self.instance = None;
             return Ok(());
         };
         let target = self.target(target, new);
@@ -306,6 +307,9 @@ impl WriteHooks for PluginWrite {
         let instance = self.instance().await?;
         let result = call!(instance, validate, limits, deadline, |guest, store| guest
             .call_check(store, &target, &after, before.as_ref()));
+        // The disk comes next. One that waited for it would keep its room from others, whose instances would lie in
+        // memory that no cache has.
+        self.instance = None;
         warnings.extend(answer(&runtime, &self.subject, result)?);
         Ok(())
     }
