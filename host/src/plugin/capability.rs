@@ -38,7 +38,7 @@ pub(crate) enum Access {
     Granted {
         context: RequestContext,
         /// Those that the plugin serves.
-        groups: Vec<String>,
+        groups: Arc<[String]>,
     },
 }
 

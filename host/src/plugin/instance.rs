@@ -71,7 +71,7 @@ pub(crate) struct PluginRuntime {
     poll_room: Room,
     cores: Arc<Semaphore>,
     /// Which groups the `objects` import may read; set when the manifest has been checked.
-    pub(crate) groups: OnceLock<Vec<String>>,
+    pub(crate) groups: OnceLock<Arc<[String]>>,
 }
 
 impl PluginRuntime {
@@ -354,6 +354,7 @@ impl Bounds {
         self,
         call: impl Future<Output = wasmtime::Result<R>>,
     ) -> Result<R, Failed> {
+        let call = std::pin::pin!(call);
         // A panic in wasmtime or a host function costs this call, not the process.
         let call = AssertUnwindSafe(OnCore::new(&self.cores, call)).catch_unwind();
         match tokio::time::timeout_at(self.until, call).await {

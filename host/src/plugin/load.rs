@@ -110,7 +110,7 @@ impl Host {
         let mut groups: Vec<String> = definitions.iter().map(|it| it.group.clone()).collect();
         groups.sort_unstable();
         groups.dedup();
-        let is_first = runtime.groups.set(groups).is_ok();
+        let is_first = runtime.groups.set(groups.into()).is_ok();
         debug_assert!(is_first, "a runtime has one manifest");
         Ok(Checked {
             runtime,

@@ -112,7 +112,7 @@ macro_rules! ask {
             deadline,
             |$guest, $store| { $call }
         );
-        answer(&$self.runtime, &$self.subject($of.name), result)
+        answer(&$self.runtime, || $self.subject($of.name), result)
     }};
 }
 
@@ -211,7 +211,7 @@ impl Backend for PluginBackend {
             context.deadline,
             |guest, store| guest.call_poll(store, &asked, cursor, max_wait_ms, limit)
         );
-        let batch = answer(&self.runtime, &self.subject(None), result)?;
+        let batch = answer(&self.runtime, || self.subject(None), result)?;
         let (mut changed, mut deleted) = (Vec::new(), Vec::new());
         for change in batch.changes {
             match change.kind.as_str() {

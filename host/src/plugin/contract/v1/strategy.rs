@@ -24,18 +24,18 @@ type CallResult<T> = std::result::Result<T, CallError>;
 pub(crate) struct PluginStrategy {
     runtime: Arc<PluginRuntime>,
     /// Without a name.
-    subject: Subject,
+    subject: Arc<Subject>,
 }
 
 impl PluginStrategy {
     pub(crate) fn new(runtime: &Arc<PluginRuntime>, definition: &ResourceDefinition) -> Self {
         Self {
             runtime: Arc::clone(runtime),
-            subject: Subject {
+            subject: Arc::new(Subject {
                 resource: definition.group_resource(),
                 kind: definition.names.kind.clone(),
                 name: String::new(),
-            },
+            }),
         }
     }
 
@@ -52,17 +52,17 @@ pub(super) fn checked<T>(runtime: &PluginRuntime, answer: CallResult<T>) -> Resu
     })
 }
 
-/// What a call answered: its result, or the guest's refusal as a Status.
+/// What a call answered: its result, or the guest's refusal as a Status, which names the subject.
 pub(super) fn answer<T>(
     runtime: &PluginRuntime,
-    subject: &Subject,
+    subject: impl FnOnce() -> Subject,
     result: CallResult<std::result::Result<T, Failure>>,
 ) -> Result<T> {
     match result {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(failure)) => {
             let failure = checked(runtime, output::refusal(failure))?;
-            Err(refused(subject, failure))
+            Err(refused(&subject(), failure))
         }
         Err(error) => Err(failed(runtime.name(), &error)),
     }
@@ -120,7 +120,7 @@ impl Strategy for PluginStrategy {
     fn begin(&self, context: &RequestContext) -> Box<dyn WriteHooks> {
         Box::new(PluginWrite {
             runtime: Arc::clone(&self.runtime),
-            subject: self.subject.clone(),
+            subject: Arc::clone(&self.subject),
             context: context.clone(),
             instance: None,
         })
@@ -153,7 +153,7 @@ impl Strategy for PluginStrategy {
                 context.deadline,
                 |guest, store| guest.call_objects(store, to_version, batch)
             );
-            let answers = answer(&self.runtime, &self.subject, result)?;
+            let answers = answer(&self.runtime, || (*self.subject).clone(), result)?;
             checked(&self.runtime, check_batch(&answers, batch, &api_version))?;
             converted.extend(answers.into_iter().map(Bytes::from));
         }
@@ -186,7 +186,7 @@ impl Strategy for PluginStrategy {
                 context.deadline,
                 |guest, store| guest.call_cells(store, &target, batch)
             );
-            let answers = answer(&self.runtime, &self.subject, result)?;
+            let answers = answer(&self.runtime, || (*self.subject).clone(), result)?;
             let cells = output::number(answers.len(), batch.len(), "rows of cells")
                 .and_then(|()| answers.iter().map(|row| output::cells(row)).collect());
             let cells: Vec<Value> = checked(&self.runtime, cells)?;
@@ -223,7 +223,8 @@ pub(crate) fn relabel(api_version: &str, items: Vec<Bytes>) -> Result<Vec<Bytes>
 /// The hooks of one write, in one instance, which is made when the first hook is called and gone after the last.
 struct PluginWrite {
     runtime: Arc<PluginRuntime>,
-    subject: Subject,
+    /// Without a name.
+    subject: Arc<Subject>,
     context: RequestContext,
     instance: Option<Instance>,
 }
@@ -239,10 +240,12 @@ impl PluginWrite {
         Ok(self.instance.as_mut().expect("made above"))
     }
 
-    fn target(&mut self, target: &Target, object: &Object) -> GuestTarget {
+    fn subject(&self, target: &Target, object: &Object) -> Subject {
         let name = target.name.as_deref().unwrap_or_else(|| object.name());
-        name.clone_into(&mut self.subject.name);
-        guest_target(target, &self.context)
+        Subject {
+            name: name.to_owned(),
+            ..(*self.subject).clone()
+        }
     }
 }
 
@@ -253,12 +256,12 @@ impl WriteHooks for PluginWrite {
         let Some(defaults) = &runtime.hooks.defaults else {
             return Ok(object);
         };
-        let (target, new) = (self.target(target, &object), json(&object));
+        let (asked, new) = (guest_target(target, &self.context), json(&object));
         let (limits, deadline) = (runtime.limits(Class::Hooks), self.context.deadline);
         let instance = self.instance().await?;
         let result = call!(instance, defaults, limits, deadline, |guest, store| guest
-            .call_apply(store, &target, &new));
-        match answer(&runtime, &self.subject, result)? {
+            .call_apply(store, &asked, &new));
+        match answer(&runtime, || self.subject(target, &object), result)? {
             Some(changed) => checked(&runtime, output::changed(&changed, &object)),
             None => Ok(object),
         }
@@ -275,13 +278,13 @@ impl WriteHooks for PluginWrite {
         let Some(mutate) = &runtime.hooks.mutate else {
             return Ok(new);
         };
-        let target = self.target(target, &new);
+        let asked = guest_target(target, &self.context);
         let (after, before) = (json(&new), old.map(json));
         let (limits, deadline) = (runtime.limits(Class::Hooks), self.context.deadline);
         let instance = self.instance().await?;
         let result = call!(instance, mutate, limits, deadline, |guest, store| guest
-            .call_prepare(store, &target, &after, before.as_ref()));
-        let outcome = answer(&runtime, &self.subject, result)?;
+            .call_prepare(store, &asked, &after, before.as_ref()));
+        let outcome = answer(&runtime, || self.subject(target, &new), result)?;
         warnings.extend(outcome.warnings);
         match outcome.object {
             Some(changed) => checked(&runtime, output::changed(&changed, &new)),
@@ -301,16 +304,17 @@ impl WriteHooks for PluginWrite {
             self.instance = None;
             return Ok(());
         };
-        let target = self.target(target, new);
+        let asked = guest_target(target, &self.context);
         let (after, before) = (json(new), old.map(json));
         let (limits, deadline) = (runtime.limits(Class::Hooks), self.context.deadline);
         let instance = self.instance().await?;
         let result = call!(instance, validate, limits, deadline, |guest, store| guest
-            .call_check(store, &target, &after, before.as_ref()));
+            .call_check(store, &asked, &after, before.as_ref()));
         // The disk comes next. One that waited for it would keep its room from others, whose instances would lie in
         // memory that no cache has.
         self.instance = None;
-        warnings.extend(answer(&runtime, &self.subject, result)?);
+        let told = answer(&runtime, || self.subject(target, new), result)?;
+        warnings.extend(told);
         Ok(())
     }
 }
