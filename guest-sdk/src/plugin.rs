@@ -9,8 +9,8 @@ pub type Warnings = Vec<String>;
 
 /// What every plugin has.
 pub trait Plugin {
-    /// The manifest: a JSON document that says what is served. It is asked for once per load, with no grants:
-    /// no import may be called in it.
+    /// The manifest: a JSON document that says what is served. It is asked for with no grants, and while clocks
+    /// and randomness stand still: the host keeps it for the component and its settings.
     ///
     /// `{"resources": [...]}`, each of them the `spec` of a CustomResourceDefinition (`group`, `names`, `scope`,
     /// `versions` with `schema.openAPIV3Schema`, `additionalPrinterColumns`, `selectableFields` and

@@ -90,15 +90,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     let keys = EncryptionKeys::open(encryption, &mut tasks).await?;
     let (mut opening, storage) = Opening::start(store, &data_dir, shutdown_delay, keys.current());
-    let opened = opening.begin().await?;
-    let watched = storage.clone();
-    let metrics = Metrics::default().with_store(move || watched.trouble().is_some());
-    let metrics = Arc::new(metrics);
-
-    let identity = Identity::establish(identity, replicas, &data_dir, address, &mut tasks).await?;
-    let bound = serving::bind(address, Arc::clone(&identity.tls))?;
-    let address = bound.address();
-
     let served = Arc::new(ArcSwap::from_pointee(Served {
         registry: Registry::default(),
         documents: Documents::build(Vec::new()),
@@ -111,9 +102,20 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         compiler: std::env::current_exe().context("the path of this program")?,
     };
     let engine = Arc::new(Engine::new()?);
+    // Before all that the processors would wait for.
     let loader = Loader::start(loading, engine, Arc::new(storage.clone()), lister)?;
+    let opened = opening.begin().await?;
+    let watched = storage.clone();
+    let metrics = Metrics::default().with_store(move || watched.trouble().is_some());
+    let metrics = Arc::new(metrics);
+
+    let identity = Identity::establish(identity, replicas, &data_dir, address, &mut tasks).await?;
+    let bound = serving::bind(address, Arc::clone(&identity.tls))?;
+    let address = bound.address();
+
     let phases = Phases::default();
     let (problems, problems_seen) = watch::channel(Vec::new());
+    let assembled = problems_seen.clone();
     let checks = Checks::new(
         Arc::new(storage.clone()),
         Arc::clone(&served),
@@ -145,9 +147,9 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     });
     if let Some(administrator) = identity.administrator {
         let (health, data_dir) = (Arc::clone(&health), data_dir.clone());
-        tasks.spawn(
-            async move { admin::announce(&administrator, &data_dir, address, &health).await },
-        );
+        tasks.spawn(async move {
+            admin::announce(&administrator, &data_dir, address, &health, assembled).await;
+        });
     }
     let registration = identity.registration.clone();
     let elsewhere =

@@ -102,3 +102,50 @@ async fn does_not_wait_for_a_fresh_file_whose_content_was_compiled_before() -> R
     assert!(began.elapsed() < Duration::from_millis(500));
     Ok(())
 }
+
+#[tokio::test]
+async fn asks_for_the_manifest_again_when_the_settings_have_changed() -> Result<()> {
+    let folders = DevFolders::new()?;
+    folders.drop_plugin(&guest("named_by_settings")?, "named")?;
+    for plural in ["ships", "boats", "boats"] {
+        let document = format!(
+            "apiVersion: outrigger.dev/v1alpha1\nkind: Plugin\nmetadata: {{name: named}}\n\
+             spec: {{settings: {{plural: {plural}}}}}\n"
+        );
+        std::fs::write(folders.path("plugins").join("named.yaml"), document)?;
+        let loader = start(&folders, outrigger()?)?;
+        let loaded = wait_loaded(&mut loader.loaded(), |it| it.is_complete).await?;
+        ensure!(loaded.problems.is_empty(), "{:?}", loaded.problems);
+        let served = &loaded.plugins[0].resources[0].definition.names.plural;
+        assert_eq!(served, plural);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn does_not_run_compiled_code_that_was_changed() -> Result<()> {
+    let folders = DevFolders::new()?;
+    folders.drop_plugin(&example("hello")?, "hello")?;
+    compile(&folders).await?;
+    for file in std::fs::read_dir(folders.data().join("compiled"))? {
+        let path = file?.path();
+        if path.extension().is_some_and(|it| it == "cwasm") {
+            let mut code = std::fs::read(&path)?;
+            let middle = code.len() / 2;
+            code[middle] ^= 1;
+            std::fs::write(&path, code)?;
+        }
+    }
+
+    let loader = start(&folders, PathBuf::from("/no/compiler"))?;
+    let loaded = wait_loaded(&mut loader.loaded(), |it| it.is_complete).await?;
+    let problem = &loaded.problems.first().context("it is served")?.message;
+    assert!(problem.contains("cannot be compiled now"), "{problem}");
+    drop(loader);
+
+    compile(&folders).await?;
+    let loader = start(&folders, PathBuf::from("/no/compiler"))?;
+    let loaded = wait_loaded(&mut loader.loaded(), |it| it.is_complete).await?;
+    assert_eq!(names(&loaded), ["hello"]);
+    Ok(())
+}

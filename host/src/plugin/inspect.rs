@@ -44,7 +44,7 @@ pub async fn inspect(name: &str, bytes: &[u8]) -> anyhow::Result<Inspection> {
     };
     let limits = Limits::default();
     let host = load::Host::new(Arc::clone(&engine))?;
-    let checked = host.check(&component, capabilities, limits).await?;
+    let checked = host.check(&component, capabilities, limits, None).await?;
     Ok(Inspection {
         size_bytes: bytes.len(),
         digest: load::digest_of(bytes),

@@ -1,6 +1,6 @@
 //! From one component to a [`Plugin`]: checks, linking, manifest.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::digest;
 use wasmtime::component::{Component, Linker};
@@ -27,6 +27,18 @@ pub(crate) fn digest_of(bytes: &[u8]) -> String {
     let digest = digest::digest(&digest::SHA256, bytes);
     let hex = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
     hex.collect()
+}
+
+/// All that the answer to `manifest.describe` depends on besides the component, and whether its types are the
+/// contract's: SHA-256, hex.
+pub(crate) fn question(capabilities: &Capabilities, limits: &Limits) -> String {
+    static OF_THIS_HOST: LazyLock<String> = LazyLock::new(|| {
+        let (version, contract) = (env!("CARGO_PKG_VERSION"), v1::WIT);
+        digest_of(format!("{version}\n{contract}").as_bytes())
+    });
+    let (host, settings) = (OF_THIS_HOST.as_str(), &capabilities.settings);
+    let (memory, bounds) = (limits.memory_bytes, limits.backend);
+    digest_of(format!("{host}\n{memory} {bounds:?}\n{settings}").as_bytes())
 }
 
 /// What can be said of a file without compiling it.
@@ -76,7 +88,8 @@ impl Host {
         &self.engine
     }
 
-    /// Links a component and asks it what it serves.
+    /// Links a component and asks it what it serves, but where its answer is known: to this [`question`] it says
+    /// the same each time.
     ///
     /// # Errors
     /// One line that says what is wrong with the file and what to do.
@@ -85,9 +98,12 @@ impl Host {
         component: &Component,
         capabilities: Capabilities,
         limits: Limits,
+        manifest: Option<String>,
     ) -> Result<Checked, LoadError> {
-        let component_type = component.component_type();
-        v1::check(&component_type, self.engine.wasmtime()).map_err(LoadError::lasting)?;
+        if manifest.is_none() {
+            let component_type = component.component_type();
+            v1::check(&component_type, self.engine.wasmtime()).map_err(LoadError::lasting)?;
+        }
         let differs = |error: wasmtime::Error| {
             LoadError::lasting(format!(
                 "does not fit this host's contract {} ({}): build it with an SDK of that version",
@@ -103,8 +119,13 @@ impl Host {
         let engine = Arc::clone(&self.engine);
         let runtime = PluginRuntime::new(engine, pre, hooks, capabilities, limits);
         let runtime = Arc::new(runtime);
-        let manifest = runtime.describe().await;
-        let manifest = manifest.map_err(|problem| LoadError::lasting(one_line(&problem)))?;
+        let manifest = match manifest {
+            Some(manifest) => manifest,
+            None => {
+                let told = runtime.describe().await;
+                told.map_err(|problem| LoadError::lasting(one_line(&problem)))?
+            }
+        };
         let definitions = manifest::parse(&manifest, exports)
             .map_err(|problem| LoadError::lasting(format!("has a wrong manifest: {problem}")))?;
         let mut groups: Vec<String> = definitions.iter().map(|it| it.group.clone()).collect();
@@ -149,6 +170,7 @@ mod tests {
     use expect_test::{Expect, expect};
 
     use super::*;
+    use crate::plugin::capability::log::PluginLog;
 
     #[track_caller]
     fn check(bytes: &[u8], shown: &Expect) {
@@ -179,6 +201,26 @@ mod tests {
             &vec![0; COMPONENT_MAX_BYTES + 1],
             &expect!["has 64 MiB, a component has at most 64 MiB: make it smaller"],
         );
+    }
+
+    #[test]
+    fn a_manifest_depends_on_settings_and_limits_but_not_on_the_name() {
+        let capabilities = |plugin: &str, settings: &str| Capabilities {
+            plugin: Arc::from(plugin),
+            settings: Arc::from(settings),
+            log: Arc::new(PluginLog::new(plugin)),
+            kv: None,
+            lister: None,
+        };
+        let limits = Limits::default();
+        let asked = question(&capabilities("a", "{}"), &limits);
+        assert_eq!(asked, question(&capabilities("b", "{}"), &limits));
+        assert_ne!(asked, question(&capabilities("a", r#"{"x":1}"#), &limits));
+        let more = Limits {
+            memory_bytes: 1 << 20,
+            ..limits
+        };
+        assert_ne!(asked, question(&capabilities("a", "{}"), &more));
     }
 
     #[test]

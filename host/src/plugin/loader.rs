@@ -11,6 +11,7 @@
 //!
 //! The store may still be waited for when it starts: plugins are loaded all the same, but for one that fails.
 
+mod claims;
 mod document;
 mod folder;
 mod prepare;
@@ -25,6 +26,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use self::claims::Claims;
 use self::document::{Document, PluginSpec};
 use self::folder::{File, Folder, Kind, kind, stem};
 use self::prepare::{Job, Prepared, Preparer};
@@ -80,6 +82,7 @@ impl Loader {
             sender,
             sources: BTreeMap::new(),
             documents: BTreeMap::new(),
+            claims: Claims::default(),
             key_values: BTreeMap::new(),
             unkept: BTreeMap::new(),
             folder_problem: None,
@@ -114,6 +117,8 @@ struct Worker {
     /// Components, by file.
     sources: BTreeMap<PathBuf, Source<PluginSpec>>,
     documents: BTreeMap<PathBuf, Source<Document>>,
+    /// Of all that is served.
+    claims: Claims,
     /// By plugin; they outlive its reloads.
     key_values: BTreeMap<String, Arc<KeyValue>>,
     /// By plugin: manifests that are to be kept in the store.
@@ -223,19 +228,20 @@ impl Worker {
         self.sources.retain(|path, source| {
             let is_kept = source.is_kept(is_there(path));
             if !is_kept {
-                gone.push(path.clone());
+                gone.push((path.clone(), source.plugin().map(Arc::clone)));
             }
             is_kept
         });
         self.documents.retain(|path, source| {
             let is_kept = source.is_kept(is_there(path));
             if !is_kept {
-                gone.push(path.clone());
+                gone.push((path.clone(), source.plugin().map(Arc::clone)));
             }
             is_kept
         });
-        for path in &gone {
+        for (path, plugin) in &gone {
             self.has_seen(path);
+            self.claim(path, plugin.as_deref(), None);
             tracing::info!(path = path.display().to_string(), "removed");
         }
         if let Some(unseen) = &mut self.unseen {
@@ -263,7 +269,9 @@ impl Worker {
             Err(error) => Err(LoadError::passing(format!("cannot be read: {error}"))),
         };
         let result = result.and_then(|document| {
-            self.check_taken(&file.path, document.plugin.as_deref())?;
+            if let Some(plugin) = &document.plugin {
+                self.claims.check(&file.path, plugin)?;
+            }
             Ok(document)
         });
         self.has_seen(&file.path);
@@ -271,8 +279,9 @@ impl Worker {
         let source = self.documents.entry(file.path.clone()).or_default();
         match result {
             Ok(document) => {
-                let plugin = document.plugin.clone();
-                source.succeed(file, document, plugin);
+                let (before, plugin) = (source.plugin().map(Arc::clone), document.plugin.clone());
+                source.succeed(file, document, plugin.clone());
+                self.claim(&file.path, before.as_deref(), plugin.as_deref());
                 self.unblock();
             }
             Err(error) => source.fail(file, None, &shown, &error),
@@ -327,7 +336,7 @@ impl Worker {
                 return None;
             }
         };
-        if let Err(error) = self.check_name(file, &name) {
+        if let Err(error) = self.claims.check_name(&file.path, &name) {
             self.has_seen(&file.path);
             self.fail(file, &name, spec, &error).await;
             return None;
@@ -360,8 +369,11 @@ impl Worker {
                     resources = plugin.resources.len(),
                     "plugin loaded"
                 );
+                let plugin = Arc::new(plugin);
                 let source = self.sources.entry(file.path.clone()).or_default();
-                source.succeed(&file, spec, Some(Arc::new(plugin)));
+                let before = source.plugin().map(Arc::clone);
+                source.succeed(&file, spec, Some(Arc::clone(&plugin)));
+                self.claim(&file.path, before.as_deref(), Some(&plugin));
                 // It may serve less than before.
                 self.unblock();
             }
@@ -378,25 +390,22 @@ impl Worker {
         let last = LastManifest::read(self.storage.as_ref(), name).await;
         let known = last.and_then(|last| last.into_plugin(name, &error.message));
         if let Some(plugin) = known
-            && self.check_taken(&file.path, Some(&plugin)).is_ok()
+            && self.claims.check_name(&file.path, name).is_ok()
+            && self.claims.check(&file.path, &plugin).is_ok()
         {
+            self.claim(&file.path, None, Some(&plugin));
             let source = self.sources.entry(file.path.clone()).or_default();
             source.stand_in(Arc::new(plugin));
         }
     }
 
-    /// Two files may have one name: `a_b.wasm` and `a-b.wasm`.
-    fn check_name(&self, file: &File, name: &str) -> Result<(), LoadError> {
-        let mut sources = self.sources.iter();
-        let other = sources.find(|(path, source)| {
-            source.plugin().is_some_and(|it| it.name == name) && **path != file.path
-        });
-        match other {
-            None => Ok(()),
-            Some((path, _)) => Err(LoadError::blocked(format!(
-                "has the name of {}, which is served: rename one of them",
-                path.display()
-            ))),
+    /// For a file that serves another plugin than before.
+    fn claim(&mut self, path: &Path, before: Option<&Plugin>, now: Option<&Plugin>) {
+        if let Some(before) = before {
+            self.claims.give_up(before);
+        }
+        if let Some(now) = now {
+            self.claims.claim(path, now);
         }
     }
 
@@ -407,14 +416,14 @@ impl Worker {
         checked: Checked,
         digest: String,
     ) -> Result<Plugin, LoadError> {
-        self.check_name(file, name)?;
+        self.claims.check_name(&file.path, name)?;
         let last = LastManifest {
             digest,
             manifest: checked.manifest.clone(),
             exports: checked.runtime.hooks.exports(),
         };
         let plugin = checked.into_plugin(name, &last.digest);
-        self.check_taken(&file.path, Some(&plugin))?;
+        self.claims.check(&file.path, &plugin)?;
         self.unkept.insert(name.to_owned(), last);
         Ok(plugin)
     }
@@ -434,44 +443,15 @@ impl Worker {
         }
     }
 
-    /// No two plugins serve one resource or one kind: the first one that served keeps it.
-    fn check_taken(&self, path: &Path, plugin: Option<&Plugin>) -> Result<(), LoadError> {
-        let Some(plugin) = plugin else {
-            return Ok(());
-        };
-        for other in self.plugins_but(path) {
-            for theirs in other.resources.iter().map(|it| &it.definition) {
-                let is_same = |ours: &super::PluginResource| {
-                    let ours = &ours.definition;
-                    ours.group == theirs.group
-                        && (ours.names.plural == theirs.names.plural
-                            || ours.names.kind == theirs.names.kind)
-                };
-                if plugin.resources.iter().any(is_same) {
-                    return Err(LoadError::blocked(format!(
-                        "serves {}, which {:?} serves already: remove one of them",
-                        theirs.group_resource(),
-                        other.name
-                    )));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn plugins_but(&self, path: &Path) -> impl Iterator<Item = &Arc<Plugin>> {
-        let components = self.sources.iter().map(|(at, it)| (at, it.plugin()));
-        let documents = self.documents.iter().map(|(at, it)| (at, it.plugin()));
-        components
-            .chain(documents)
-            .filter(move |(at, _)| at.as_path() != path)
-            .filter_map(|(_, plugin)| plugin)
+    fn plugins(&self) -> impl Iterator<Item = &Arc<Plugin>> {
+        let components = self.sources.values().filter_map(Source::plugin);
+        let documents = self.documents.values().filter_map(Source::plugin);
+        components.chain(documents)
     }
 
     fn publish(&mut self) {
         self.published = Some(Instant::now());
-        let mut plugins: Vec<Arc<Plugin>> =
-            self.plugins_but(Path::new("")).map(Arc::clone).collect();
+        let mut plugins: Vec<Arc<Plugin>> = self.plugins().map(Arc::clone).collect();
         plugins.sort_by(|one, other| one.name.cmp(&other.name));
         let problem = |path: &Path, message: Option<&str>| {
             Some(Problem {

@@ -6,10 +6,12 @@ use std::path::Path;
 use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use tokio::sync::watch;
 
 use super::READY_POLL;
 use crate::certificates::KeyedCertificate;
 use crate::endpoints::health::Health;
+use crate::plugin::Problem;
 
 /// Whom the kubeconfig is for.
 pub(super) struct Administrator {
@@ -17,15 +19,19 @@ pub(super) struct Administrator {
     pub(super) certificate: KeyedCertificate,
 }
 
-/// Waits until the server is ready, writes the kubeconfig, and stays: its end would be the server's.
+/// Waits until the server is ready, which it mostly is when what is `served` has changed, writes the kubeconfig, and stays: its end would be the server's.
 pub(super) async fn announce(
     administrator: &Administrator,
     data_dir: &Path,
     address: SocketAddr,
     health: &Health,
+    mut served: watch::Receiver<Vec<Problem>>,
 ) {
     while !health.is_ready() {
-        tokio::time::sleep(READY_POLL).await;
+        tokio::select! {
+            Ok(()) = served.changed() => {}
+            () = tokio::time::sleep(READY_POLL) => {}
+        }
     }
     let path = data_dir.join("admin.kubeconfig");
     match write(administrator, &path, address) {

@@ -24,6 +24,7 @@
 //! | `generation_2` | `generations.example.com`, `generations` | refuses `spec.size` over 2: `must be at most 2` |
 //! | `ships_afloat` | `ships.example.com`, `ships` and `crates` | behaves; keeps the crates itself |
 //! | `ships_wrecked` | the same | panics whatever it is asked, but for its manifest |
+//! | `named_by_settings` | `named.example.com`, what the setting `plural` says | behaves |
 //! | `tickets` | `tickets.example.com`, `tickets` | has a schema and a status, for controllers |
 
 use outrigger_sdk::{Failure, Object, json};

@@ -1,7 +1,7 @@
 //! WASI 0.2 as plugins have it: clocks, randomness, and standard output and error into the log.
 //!
-//! There are no files, sockets, arguments or environment variables. In `convert`, clocks stand still and
-//! randomness repeats, so that a conversion gives the same answer each time.
+//! There are no files, sockets, arguments or environment variables. In `convert` and `manifest.describe`, clocks stand
+//! still and randomness repeats, so that they give the same answer each time.
 
 use std::io;
 use std::pin::Pin;
@@ -36,7 +36,7 @@ pub(crate) fn context(capabilities: &Capabilities, access: &Access, quota: &LogQ
         .stdout(stream(Level::Info, "stdout"))
         .stderr(stream(Level::Warn, "stderr"))
         .max_random_size(RANDOM_MAX_BYTES);
-    if matches!(access, Access::Deterministic) {
+    if matches!(access, Access::Deterministic | Access::Nothing) {
         builder
             .wall_clock(StoppedClock)
             .monotonic_clock(StoppedClock)

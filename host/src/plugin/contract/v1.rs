@@ -61,6 +61,9 @@ mod bindings {
     });
 }
 
+/// What `bindings` are made of.
+pub(crate) const WIT: &str = include_str!("../../../../guest-sdk/wit/world.wit");
+
 /// The version of the contract that this host speaks.
 pub(crate) const VERSION: &str = "1.0.0";
 const PACKAGE: &str = "outrigger:plugin/";

@@ -2,6 +2,7 @@
 //! already before what is not.
 
 use std::collections::VecDeque;
+use std::io::Read as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,8 +14,8 @@ use super::document::PluginSpec;
 use super::folder::File;
 use crate::plugin::LoadError;
 use crate::plugin::capability::Capabilities;
-use crate::plugin::compile_cache::CompileCache;
-use crate::plugin::load::{Checked, Host, check_bytes, digest_of};
+use crate::plugin::compile_cache::{CompileCache, Known};
+use crate::plugin::load::{Checked, Host, check_bytes, digest_of, question};
 
 /// A file that is to be looked at, and what it gets.
 pub(super) struct Job {
@@ -59,9 +60,10 @@ impl Preparer {
             let (preparer, queue, runtime) =
                 (Arc::clone(self), Arc::clone(&queue.0), Handle::current());
             lanes.spawn_blocking(move || {
-                let mut done = Vec::new();
+                let (mut done, mut room) = (Vec::new(), Room::default());
                 while let Some((at, job)) = next(&queue) {
-                    let look = AssertUnwindSafe(|| runtime.block_on(preparer.look(&job)));
+                    let look = preparer.look(&job, &mut room);
+                    let look = AssertUnwindSafe(|| runtime.block_on(look));
                     let prepared = std::panic::catch_unwind(look).unwrap_or_else(|_| panicked());
                     done.push((at, (job, prepared)));
                 }
@@ -76,15 +78,17 @@ impl Preparer {
         done.into_iter().map(|(_, it)| it).collect()
     }
 
-    async fn look(&self, job: &Job) -> Prepared {
-        let (digest, _) = match content(&job.file) {
-            Ok(Some(content)) => content,
-            Ok(None) => return Prepared::Unsettled,
+    async fn look(&self, job: &Job, room: &mut Room) -> Prepared {
+        match read(&job.file, &mut room.content) {
+            Ok(true) => {}
+            Ok(false) => return Prepared::Unsettled,
             Err(_) if !job.file.is_settled => return Prepared::Unsettled,
             Err(error) => return Prepared::Refused(error),
-        };
-        match self.cache.find(self.host.engine(), &digest) {
-            Some(component) => self.check(job, digest, &component).await,
+        }
+        let content = self.content(job, &room.content);
+        let engine = self.host.engine();
+        match self.cache.find(engine, &content.digest, &mut room.chunk) {
+            Some(component) => self.check(job, content, &component).await,
             None if !job.file.is_settled => Prepared::Unsettled,
             None => Prepared::Uncompiled,
         }
@@ -92,39 +96,94 @@ impl Preparer {
 
     /// The same for a file that has to be compiled. Takes seconds, and at most a minute.
     pub(super) async fn compile(&self, job: &Job) -> Prepared {
-        let (digest, bytes) = match content(&job.file) {
-            Ok(Some(content)) => content,
-            Ok(None) => return Prepared::Unsettled,
+        let mut bytes = Vec::new();
+        match read(&job.file, &mut bytes) {
+            Ok(true) => {}
+            Ok(false) => return Prepared::Unsettled,
             Err(error) => return Prepared::Refused(error),
-        };
+        }
+        let content = self.content(job, &bytes);
         let engine = self.host.engine();
-        match self.cache.compile(engine, &digest, &bytes).await {
-            Ok(component) => self.check(job, digest, &component).await,
+        match self.cache.compile(engine, &content.digest, &bytes).await {
+            Ok(component) => self.check(job, content, &component).await,
             Err(error) => Prepared::Refused(error),
         }
     }
 
-    async fn check(&self, job: &Job, digest: String, component: &Component) -> Prepared {
-        let (capabilities, limits) = (job.capabilities.clone(), job.spec.limits());
-        match self.host.check(component, capabilities, limits).await {
-            Ok(checked) => Prepared::Checked {
-                checked: Box::new(checked),
-                digest,
+    /// What is known of the bytes of a file, or is found out at once.
+    fn content<'a>(&self, job: &Job, bytes: &'a [u8]) -> Content<'a> {
+        let question = question(&job.capabilities, &job.spec.limits());
+        match self.cache.known(&job.name, bytes) {
+            Some(known) => Content {
+                bytes,
+                manifest: (known.question == question).then_some(known.manifest),
+                digest: known.digest,
+                question,
             },
-            Err(error) => Prepared::Refused(error),
+            None => Content {
+                bytes,
+                digest: digest_of(bytes),
+                question,
+                manifest: None,
+            },
+        }
+    }
+
+    async fn check(&self, job: &Job, content: Content<'_>, component: &Component) -> Prepared {
+        let (capabilities, limits) = (job.capabilities.clone(), job.spec.limits());
+        let is_known = content.manifest.is_some();
+        let checked = self
+            .host
+            .check(component, capabilities, limits, content.manifest)
+            .await;
+        let checked = match checked {
+            Ok(checked) => checked,
+            Err(error) => return Prepared::Refused(error),
+        };
+        let digest = content.digest.clone();
+        if !is_known {
+            let known = Known {
+                digest: content.digest,
+                question: content.question,
+                manifest: checked.manifest.clone(),
+            };
+            self.cache.keep_known(&job.name, content.bytes, &known);
+        }
+        Prepared::Checked {
+            checked: Box::new(checked),
+            digest,
         }
     }
 }
 
-/// Digest and bytes; `None` where the file has changed since it was found.
-fn content(file: &File) -> Result<Option<(String, Vec<u8>)>, LoadError> {
-    let bytes = std::fs::read(&file.path)
+/// What a thread reads into, one file after another.
+#[derive(Default)]
+struct Room {
+    content: Vec<u8>,
+    chunk: Vec<u8>,
+}
+
+/// The bytes of a file, and what there is to say of them.
+struct Content<'a> {
+    bytes: &'a [u8],
+    /// SHA-256, hex.
+    digest: String,
+    question: String,
+    /// The answer to the question, where it is known.
+    manifest: Option<String>,
+}
+
+/// Reads all of a file; `false` where it has changed since it was found.
+fn read(file: &File, into: &mut Vec<u8>) -> Result<bool, LoadError> {
+    into.clear();
+    std::fs::File::open(&file.path)
+        .and_then(|mut it| it.read_to_end(into))
         .map_err(|error| LoadError::passing(format!("cannot be read: {error}")))?;
-    if !file.is_whole(&bytes) {
-        return Ok(None);
+    if !file.is_whole(into) {
+        return Ok(false);
     }
-    check_bytes(&bytes)?;
-    Ok(Some((digest_of(&bytes), bytes)))
+    check_bytes(into)?;
+    Ok(true)
 }
 
 fn panicked() -> Prepared {
