@@ -19,7 +19,8 @@
 //! most 100,000 changes or 64 MiB of them are remembered for sinks that are attached later.
 //!
 //! **Without etcd** caches stay as they are, and consistent reads and writes are refused with 503 until it answers
-//! again; nothing has to be restarted.
+//! again; nothing has to be restarted. The same holds while it is at an earlier revision than the caches: it was
+//! restored from a snapshot, and would give the revisions since then to other changes.
 
 mod client;
 mod commit;
@@ -234,8 +235,11 @@ impl Storage for EtcdStorage {
             ..Default::default()
         };
         let deadline = Instant::now() + REQUEST_DEADLINE;
+        let seen = self.shared.revision();
         let answer = self.shared.client.range(request, deadline).await;
         let answer = answer.map_err(unavailable)?;
+        let now = self.shared.answered(seen, answer.header.as_ref());
+        now.map_err(unavailable)?;
         let found = answer.kvs.into_iter().next();
         Ok(found.and_then(|it| self.shared.item(it)))
     }

@@ -63,7 +63,7 @@ pub(super) async fn commit(
             inner.key
         )));
     }
-    if let Some(why) = shared.write_refusal() {
+    if let Some(why) = shared.refusal() {
         return Err(StorageError::ReadOnly(why));
     }
     let deadline = deadline.min(Instant::now() + DEADLINE_MAX);
@@ -120,7 +120,9 @@ impl Batch<'_> {
             {
                 return Ok(revision);
             }
-            match self.attempt(seen.as_ref(), is_marked).await? {
+            let tried = self.attempt(seen.as_ref(), is_marked, open.as_ref()).await;
+            // Whatever the last try met, the open one may have been carried out.
+            match tried.map_err(|refused| open.as_ref().map_or(refused, unknown))? {
                 Tried::Committed(at) => {
                     if is_marked && self.shared.has_write_trouble() {
                         self.shared.set_write_trouble(None);
@@ -216,7 +218,19 @@ impl Batch<'_> {
         }
     }
 
-    async fn attempt(&self, seen: Option<&Seen>, is_marked: bool) -> Result<Tried, StorageError> {
+    async fn attempt(
+        &self,
+        seen: Option<&Seen>,
+        is_marked: bool,
+        open: Option<&Failure>,
+    ) -> Result<Tried, StorageError> {
+        match self.shared.wait_followed(self.end(open)).await {
+            Ok(()) => {}
+            Err(failure) if failure.effect == Effect::Refused => {
+                return Err(StorageError::ReadOnly(failure.text));
+            }
+            Err(failure) => return Ok(Tried::Unanswered(failure)),
+        }
         let request = self.transaction(seen, is_marked);
         let answer = match self.shared.client.txn(request, self.deadline).await {
             Ok(answer) => answer,
@@ -293,6 +307,7 @@ impl Batch<'_> {
 
     /// What is under the keys now.
     async fn look(&self, deadline: Instant) -> Result<Seen, Failure> {
+        self.shared.wait_followed(deadline).await?;
         let request = proto::TxnRequest {
             success: self.ranges(),
             ..Default::default()
@@ -337,6 +352,14 @@ impl Batch<'_> {
         }
     }
 
+    /// When it is given up.
+    fn end(&self, open: Option<&Failure>) -> Instant {
+        match open {
+            Some(_) => self.deadline,
+            None => self.patience,
+        }
+    }
+
     async fn pause(
         &self,
         back_off: &mut BackOff,
@@ -344,11 +367,7 @@ impl Batch<'_> {
         open: Option<&Failure>,
     ) -> Result<(), StorageError> {
         let pause = back_off.next();
-        let end = match open {
-            Some(_) => self.deadline,
-            None => self.patience,
-        };
-        if Instant::now() + pause >= end {
+        if Instant::now() + pause >= self.end(open) {
             return Err(match open {
                 Some(open) => unknown(open),
                 None => unavailable(failure.clone()),

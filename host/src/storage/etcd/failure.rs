@@ -5,6 +5,7 @@ use std::error::Error;
 use tonic::{Code, ConnectError, Status};
 
 use super::Options;
+use crate::storage::Revision;
 
 /// What a failure means for the request that met it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +118,17 @@ impl Failure {
                 format!("etcd at {server} does not answer as it should: {}", chain(status)),
             ),
         }
+    }
+
+    /// Revisions were given to clients that etcd will give to other changes.
+    pub(super) fn went_back(from: Revision, to: Revision) -> Self {
+        Self::new(
+            Effect::Refused,
+            format!(
+                "etcd went back from revision {from} to {to}: restore snapshots with `etcdutl snapshot restore \
+                 --bump-revision 1000000000 --mark-compacted`"
+            ),
+        )
     }
 
     pub(super) fn timeout(server: &str) -> Self {

@@ -8,6 +8,8 @@
 //!            ▼                              ▼
 //!            └────────▶ reload all sinks ◀──┘    (what was missed is not known: watchers are told 410)
 //! ```
+//!
+//! Where etcd is at an earlier revision than the sinks, nothing is read or written until it is not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +21,7 @@ use super::commit;
 use super::failure::{Effect, Failure};
 use super::shared::{Lost, Shared};
 use super::{load, meta, proto};
+use crate::storage::Revision;
 
 /// How often an idle watch is asked how far it is: etcd itself tells it every ten minutes.
 const ASK_EVERY: Duration = Duration::from_secs(5);
@@ -38,6 +41,8 @@ enum End {
     Compacted(i64),
     /// Changes are missing.
     Lost,
+    /// It has another past than what the sinks have.
+    Replaced,
 }
 
 impl From<Failure> for End {
@@ -53,23 +58,36 @@ pub(super) async fn run(shared: Arc<Shared>) {
         let ended = match follow(&shared, &mut back_off).await {
             End::Failed(failure) => Err(failure),
             End::Compacted(at) if shared.begin_after(at) => Ok(()),
-            End::Compacted(_) | End::Lost => reload(&shared).await,
+            End::Compacted(_) | End::Lost => {
+                reload(
+                    &shared,
+                    "changes in etcd were compacted before they were seen",
+                )
+                .await
+            }
+            End::Replaced => reload(&shared, "etcd was restored or made anew").await,
         };
         let Err(failure) = ended else { continue };
         // One failure in between is an ordinary thing: a member was restarted, and another one goes on.
         if back_off.has_paused() || !failure.is_passing() {
-            let refuses_writes = failure.effect == Effect::Refused;
-            shared.set_feed_trouble(Some(&failure), refuses_writes);
+            shared.set_feed_trouble(Some(&failure));
         }
         sleep(back_off.next()).await;
     }
 }
 
 async fn follow(shared: &Shared, back_off: &mut BackOff) -> End {
-    let mut stream = match open(shared).await {
+    let stream = match open(shared).await {
         Ok(stream) => stream,
         Err(end) => return end,
     };
+    shared.set_following(true);
+    let end = listen(shared, stream, back_off).await;
+    shared.set_following(false);
+    end
+}
+
+async fn listen(shared: &Shared, mut stream: WatchStream<'_>, back_off: &mut BackOff) -> End {
     let mut heard = Instant::now();
     let mut caught_up = Instant::now();
     let mut asks = interval(ASK_EVERY);
@@ -92,7 +110,7 @@ async fn follow(shared: &Shared, back_off: &mut BackOff) -> End {
                     return end;
                 }
                 back_off.reset();
-                shared.set_feed_trouble(None, false);
+                shared.set_feed_trouble(None);
             }
             () = shared.hurry.notified() => stream.ask_progress(),
             _ = wanted.tick(), if is_wanted => {
@@ -128,7 +146,7 @@ async fn open(shared: &Shared) -> Result<WatchStream<'_>, End> {
         .first()
         .is_some_and(|it| it.mod_revision == found.mod_revision);
     if header.cluster_id != found.cluster || !is_same {
-        return Err(End::Lost);
+        return Err(End::Replaced);
     }
     let at = shared.revision();
     let (now, next) = {
@@ -139,7 +157,10 @@ async fn open(shared: &Shared) -> Result<WatchStream<'_>, End> {
         )
     };
     if now < at {
-        return Err(End::Failed(went_back(shared, now.0)));
+        return Err(End::Failed(Failure::went_back(at, now)));
+    }
+    if !has_last_change(shared, at).await? {
+        return Err(End::Replaced);
     }
     let create = proto::WatchCreateRequest {
         key: shared.key(""),
@@ -150,6 +171,29 @@ async fn open(shared: &Shared) -> Result<WatchStream<'_>, End> {
         fragment: true,
     };
     Ok(shared.client.watch(create).await?)
+}
+
+/// Whether what the sinks were told last is there, as it was at revision `at`: an etcd that was restored and written
+/// since then has something else.
+async fn has_last_change(shared: &Shared, at: Revision) -> Result<bool, Failure> {
+    let (last, revision) = {
+        let state = shared.state();
+        (state.last_change(), state.etcd(at).unwrap_or(0))
+    };
+    let Some((key, written_at)) = last else {
+        return Ok(true);
+    };
+    let request = proto::RangeRequest {
+        key: shared.key(&key),
+        revision,
+        ..Default::default()
+    };
+    match shared.client.range_once(request).await {
+        Ok(answer) => Ok(answer.kvs.first().map(|it| it.mod_revision) == written_at),
+        // The watch finds out whether anything is missing.
+        Err(failure) if failure.effect == Effect::Compacted => Ok(true),
+        Err(failure) => Err(failure),
+    }
 }
 
 fn take(
@@ -184,7 +228,7 @@ fn take(
     Ok(())
 }
 
-async fn reload(shared: &Shared) -> Result<(), Failure> {
+async fn reload(shared: &Shared, why: &str) -> Result<(), Failure> {
     let deadline = Instant::now() + LOOK_DEADLINE;
     let found = meta::read(&shared.client, &shared.prefix, deadline).await?;
     let Some(found) = found else {
@@ -199,13 +243,11 @@ async fn reload(shared: &Shared) -> Result<(), Failure> {
     };
     let revision = found.public(found.revision);
     if revision < shared.revision() {
-        return Err(went_back(shared, revision.0));
+        return Err(Failure::went_back(shared.revision(), revision));
     }
     let sinks = shared.begin_reload();
     if !sinks.is_empty() {
-        tracing::warn!(
-            "changes in etcd were compacted before they were seen: everything is read again, and watches end with 410"
-        );
+        tracing::warn!("{why}: everything is read again, and watches end with 410");
     }
     let loaded = load::reload(shared, sinks, found.revision, revision).await;
     shared.end_reload(loaded.is_ok().then_some(found));
@@ -217,16 +259,4 @@ async fn reload(shared: &Shared) -> Result<(), Failure> {
         )),
         loaded => loaded,
     }
-}
-
-/// Revisions were given to clients that etcd will give to other changes.
-fn went_back(shared: &Shared, now: u64) -> Failure {
-    Failure::new(
-        Effect::Refused,
-        format!(
-            "etcd went back from revision {} to {now}: restore snapshots with `etcdutl snapshot restore --bump-revision \
-             1000000000 --mark-compacted`",
-            shared.revision()
-        ),
-    )
 }

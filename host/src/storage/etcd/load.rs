@@ -41,9 +41,11 @@ pub(super) async fn items(
             revision,
             count_only: false,
         };
+        let seen = shared.revision();
         // A page after the first must not be of another etcd than the first.
         let answer = shared.client.range(request, deadline).await?;
         if revision == 0 {
+            shared.answered(seen, answer.header.as_ref())?;
             revision = answer.header.unwrap_or_default().revision;
         }
         let bytes: usize = answer.kvs.iter().map(|it| it.value.len()).sum();

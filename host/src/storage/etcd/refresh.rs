@@ -64,15 +64,13 @@ pub(super) async fn run(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Reply>)
             count_only: true,
             ..Default::default()
         };
+        let seen = shared.revision();
         // Of a majority: no older than any answer before the question.
         let answer = shared
             .client
             .range(request, Instant::now() + DEADLINE)
             .await;
-        let revision = answer.map(|it| {
-            let at = it.header.unwrap_or_default().revision;
-            shared.state().public(at)
-        });
+        let revision = answer.and_then(|it| shared.answered(seen, it.header.as_ref()));
         for reply in replies.drain(..) {
             // Who has gone needs no answer.
             let _ = reply.send(revision.clone());

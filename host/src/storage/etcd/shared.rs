@@ -4,11 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::client::Client;
-use super::failure::Failure;
+use super::failure::{Effect, Failure};
 use super::meta::{self, Found};
 use super::record::{Mark, decode};
 use super::{HISTORY_MAX_BYTES, HISTORY_MAX_EVENTS, proto};
@@ -26,6 +26,9 @@ pub(super) struct Shared {
     wanted: AtomicU64,
     /// Wakes the feed, so that it asks how far it is.
     pub(super) hurry: Notify,
+    /// Whether the feed follows etcd, which it has seen then to be the one that the sinks are fed from. Told also when
+    /// the reason changes why it does not.
+    is_following: watch::Sender<bool>,
 }
 
 pub(super) struct State {
@@ -55,8 +58,8 @@ pub(super) enum Outcome {
 #[derive(Debug, Clone)]
 struct Trouble {
     text: String,
-    /// Writes would go wrong.
-    refuses_writes: bool,
+    /// Writes would go wrong, and what is read be of another time.
+    is_refusal: bool,
 }
 
 /// The feed cannot go on from where it is: everything is to be read again.
@@ -87,6 +90,7 @@ impl Shared {
             progress,
             wanted: AtomicU64::new(0),
             hurry: Notify::new(),
+            is_following: watch::Sender::new(false),
         }
     }
 
@@ -143,6 +147,45 @@ impl Shared {
         }
         let reached = self.progress.wait_for(revision);
         timeout_at(deadline, reached).await.is_ok()
+    }
+
+    /// Waits until the feed follows etcd: one that was restored meanwhile must not be written, nor looked at to learn
+    /// what became of a write.
+    pub(super) async fn wait_followed(&self, deadline: Instant) -> Result<(), Failure> {
+        let mut following = self.is_following.subscribe();
+        loop {
+            if *following.borrow_and_update() {
+                return Ok(());
+            }
+            if let Some(why) = self.refusal() {
+                return Err(Failure::new(Effect::Refused, why));
+            }
+            if timeout_at(deadline, following.changed()).await.is_err() {
+                let why = self.trouble();
+                let why = why.unwrap_or_else(|| "etcd is being looked for: try again".into());
+                return Err(Failure::new(Effect::NotDone, why));
+            }
+        }
+    }
+
+    pub(super) fn set_following(&self, is_following: bool) {
+        self.is_following.send_replace(is_following);
+    }
+
+    /// The revision of an answer to a question that was asked when the sinks were at `seen`.
+    pub(super) fn answered(
+        &self,
+        seen: Revision,
+        header: Option<&proto::ResponseHeader>,
+    ) -> Result<Revision, Failure> {
+        let now = self.state().public(header.map_or(0, |it| it.revision));
+        if now < seen {
+            return Err(Failure::went_back(seen, now));
+        }
+        match self.refusal() {
+            Some(why) => Err(Failure::new(Effect::Refused, why)),
+            None => Ok(now),
+        }
     }
 
     /// Whether somebody waits for what the feed has not reached.
@@ -221,10 +264,10 @@ impl Shared {
     }
 
     /// What keeps the feed from going on; `None` while it does.
-    pub(super) fn set_feed_trouble(&self, trouble: Option<&Failure>, refuses_writes: bool) {
+    pub(super) fn set_feed_trouble(&self, trouble: Option<&Failure>) {
         let trouble = trouble.map(|it| Trouble {
             text: it.text.clone(),
-            refuses_writes,
+            is_refusal: it.effect == Effect::Refused,
         });
         let before = std::mem::replace(&mut self.state().feed_trouble, trouble.clone());
         match (before, trouble) {
@@ -235,6 +278,7 @@ impl Shared {
             (Some(_), None) => tracing::info!("the store goes on"),
             _ => {}
         }
+        self.is_following.send_modify(|_| {});
     }
 
     /// What keeps writes from being taken; `None` once one was.
@@ -258,11 +302,11 @@ impl Shared {
         self.state().write_trouble.is_some()
     }
 
-    /// Why no write may be tried.
-    pub(super) fn write_refusal(&self) -> Option<String> {
+    /// Why etcd may neither be written nor believed.
+    pub(super) fn refusal(&self) -> Option<String> {
         let state = self.state();
         let trouble = state.feed_trouble.as_ref();
-        let refusing = trouble.filter(|it| it.refuses_writes);
+        let refusing = trouble.filter(|it| it.is_refusal);
         refusing.map(|it| it.text.clone())
     }
 }
@@ -276,6 +320,14 @@ impl State {
     pub(super) fn etcd(&self, revision: Revision) -> Option<i64> {
         let etcd = revision.0.checked_sub(self.found.meta.offset)?;
         i64::try_from(etcd).ok().filter(|it| *it > 0)
+    }
+
+    /// Key and etcd revision (`None` for a delete) of what sinks were told last, as far as that is remembered.
+    pub(super) fn last_change(&self) -> Option<(Key, Option<i64>)> {
+        let last = self.history.back()?;
+        let is_written = last.record.is_some();
+        let written_at = self.etcd(last.revision).filter(|_| is_written);
+        Some((Arc::clone(&last.key), written_at))
     }
 
     fn begin_after(&mut self, at: i64) {

@@ -6,6 +6,7 @@ mod failures;
 mod members;
 mod peer;
 mod refusals;
+mod restored;
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -256,7 +256,7 @@ async fn a_full_etcd_makes_it_read_only() {
     assert!(storage.get(&key("a/n0")).await.unwrap().is_none());
 }
 
-fn scope() -> Scope<'static> {
+pub(super) fn scope() -> Scope<'static> {
     Scope {
         prefix: PREFIX,
         namespace: None,
@@ -264,6 +264,6 @@ fn scope() -> Scope<'static> {
     }
 }
 
-fn context_of(seconds: u64) -> RequestContext {
+pub(super) fn context_of(seconds: u64) -> RequestContext {
     RequestContext::background("test", Instant::now() + Duration::from_secs(seconds))
 }

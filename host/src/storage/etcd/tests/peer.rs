@@ -131,6 +131,27 @@ impl Etcd {
         let child = spawn(&self.program, &self.flags, self.folder.path());
         *self.child.lock().unwrap() = child;
     }
+
+    /// What is on its disk, which is [put back](Self::put_back) later.
+    pub(super) fn snapshot(&self) -> TempDir {
+        let snapshot = tempfile::tempdir().unwrap();
+        self.kill();
+        copy_all(&self.data(), snapshot.path());
+        self.resume();
+        snapshot
+    }
+
+    /// As one restores a snapshot, with the revisions of then.
+    pub(super) fn put_back(&self, snapshot: &TempDir) {
+        self.kill();
+        std::fs::remove_dir_all(self.data()).unwrap();
+        copy_all(snapshot.path(), &self.data());
+        self.resume();
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
 }
 
 impl Drop for Etcd {
@@ -140,6 +161,18 @@ impl Drop for Etcd {
             let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
             let lines: Vec<_> = log.lines().rev().take(10).collect();
             eprintln!("--- etcd, last line first:\n{}", lines.join("\n"));
+        }
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_all(&entry.path(), &to),
+            false => drop(std::fs::copy(entry.path(), to).unwrap()),
         }
     }
 }
