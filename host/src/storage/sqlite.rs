@@ -4,9 +4,10 @@
 //! a time; a second one waits for the first to drain (30 s by default) and is then refused.
 //!
 //! **File.** WAL, `synchronous=FULL`: an acknowledged write is on the disk. `application_id` is `Outr`. Tables:
-//! - `meta(name, value)`: `format` (2; 1 had no checksums and is upgraded when it is opened), `revision` (the store's,
-//!   never lower than before), `compacted` (history is complete after this revision), `probes` (how often a broken disk
-//!   was tried).
+//! - `meta(name, value)`: `format` (3; 1 had no checksums, 2 no counts, both are upgraded when they are opened),
+//!   `revision` (the store's, never lower than before), `compacted` (history is complete after this revision), `probes`
+//!   (how often a broken disk was tried), and `records:objects/GROUP/RESOURCE/`, how many current records there are: a
+//!   load compares it with what it has found by the index.
 //! - `record(id, key, revision, superseded, version_at, bytes, checksum)`: one row per version of a record.
 //!   `revision` wrote it, `superseded` replaced or deleted it and is null for the current one. `checksum` is a
 //!   CRC-32 of the rest, but for `superseded`, and is compared at every read: when a cache is loaded, too. Rows stay

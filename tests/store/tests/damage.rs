@@ -77,7 +77,16 @@ fn each_damage_is_found_and_named() -> Result<()> {
         ),
         (
             "UPDATE record SET superseded = 99 WHERE key LIKE '%a/y'",
-            "objects/crash/anchors/a/y of revision 4 was superseded at 99, the store is at 5",
+            "objects/crash/anchors/a/y of revision 4 was superseded at 99, the store is at 5; \
+                of 3 records below objects/crash/anchors/ 2 are found",
+        ),
+        (
+            "UPDATE meta SET value = 4 WHERE name LIKE 'records:%'",
+            "of 4 records below objects/crash/anchors/ 3 are found",
+        ),
+        (
+            "DELETE FROM meta WHERE name LIKE 'records:%'",
+            "of 0 records below objects/crash/anchors/ 3 are found",
         ),
         (
             "UPDATE meta SET value = 4 WHERE name = 'revision'",
@@ -129,6 +138,72 @@ fn nothing_is_served_from_a_damaged_record() -> Result<()> {
         ensure!(storage.get(&format!("{PREFIX}a/x")).await?.is_some());
         Ok(())
     })
+}
+
+/// By its index only two of the three are found, and each of them is sound.
+#[test]
+fn a_record_that_the_index_has_lost_is_not_taken_for_gone() -> Result<()> {
+    let folder = damaged("")?;
+    let path = folder.path().join("store.sqlite3");
+    let file = rusqlite::Connection::open(&path)?;
+    let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'record_current'";
+    let root: u32 = file.query_row(root, [], |row| row.get(0))?;
+    drop(file);
+    let mut bytes = std::fs::read(&path)?;
+    // The number of its cells.
+    let cells = &mut bytes[(root as usize - 1) * 4_096 + 4];
+    ensure!(*cells == 3, "{cells}");
+    *cells = 2;
+    std::fs::write(&path, bytes)?;
+    let storage = open(folder.path())?;
+    let loaded = block_on(async { Ok(attach(&storage).await.map(drop)) })?;
+    let Err(StorageError::Failed(err)) = loaded else {
+        anyhow::bail!("the cache was loaded");
+    };
+    let text = format!("{err:#}");
+    ensure!(
+        text.contains("of 3 records below objects/crash/anchors/ 2 are found"),
+        "{text}"
+    );
+    let found = problems(folder.path())?;
+    ensure!(found.contains("missing from index"), "{found}");
+    Ok(())
+}
+
+/// Any of them leaves what was written, or an error.
+#[test]
+fn no_flipped_bit_changes_what_is_served() -> Result<()> {
+    const STEP: usize = 53;
+    let folder = damaged("")?;
+    let path = folder.path().join("store.sqlite3");
+    let sound = std::fs::read(&path)?;
+    let seen = || -> Result<Vec<String>> {
+        let storage = open(folder.path())?;
+        let cache = block_on(async { Ok(attach(&storage).await?) })?;
+        let snapshot = cache.snapshot();
+        let objects = snapshot.range(PREFIX, "").map(|it| {
+            let bytes = String::from_utf8_lossy(&it.bytes()).into_owned();
+            format!("{} {bytes}", it.key)
+        });
+        Ok(objects.collect())
+    };
+    let expected = seen()?;
+    ensure!(expected.len() == 3, "{expected:?}");
+    let mut errors = 0;
+    for at in (0..sound.len()).step_by(STEP) {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 1 << (at % 8);
+        for log in ["store.sqlite3-wal", "store.sqlite3-shm"] {
+            let _ = std::fs::remove_file(folder.path().join(log));
+        }
+        std::fs::write(&path, bytes)?;
+        match seen() {
+            Ok(found) => ensure!(found == expected, "byte {at}: {found:?}"),
+            Err(_) => errors += 1,
+        }
+    }
+    ensure!(errors > 10, "{errors} flips were noticed");
+    Ok(())
 }
 
 #[test]

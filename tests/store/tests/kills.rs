@@ -124,7 +124,7 @@ fn a_kill_inside_an_upgrade_leaves_a_store_that_is_upgraded_later() -> Result<()
     ensure!(interrupted == 20, "{interrupted} kills inside an upgrade");
     let verdict = reopen::judged(&store, &mut journal)?;
     ensure!(verdict.is_empty(), "seed {seed}: {verdict:#?}");
-    ensure!(sqlite::check(&store, &mut |_| {})?.format == 2);
+    ensure!(sqlite::check(&store, &mut |_| {})?.format == 3);
     Ok(())
 }
 
@@ -132,7 +132,7 @@ fn a_kill_inside_an_upgrade_leaves_a_store_that_is_upgraded_later() -> Result<()
 fn make_old(store: &Path) -> Result<()> {
     let file = rusqlite::Connection::open(store.join("store.sqlite3"))?;
     let format = "SELECT value FROM meta WHERE name = 'format'";
-    if file.query_row(format, [], |row| row.get::<_, i64>(0))? == 2 {
+    if file.query_row(format, [], |row| row.get::<_, i64>(0))? == 3 {
         file.execute_batch(
             "ALTER TABLE record DROP COLUMN checksum;
              UPDATE meta SET value = 1 WHERE name = 'format'",

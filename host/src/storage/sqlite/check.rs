@@ -107,7 +107,7 @@ fn check_rows(
     progress: &mut dyn FnMut(Progress),
 ) -> rusqlite::Result<()> {
     let of: i64 = connection.query_row("SELECT count(*) FROM record", [], |row| row.get(0))?;
-    let checksum = if report.format < 2 {
+    let checksum = if report.format < schema::WITH_CHECKSUMS {
         "NULL"
     } else {
         "checksum"
@@ -117,8 +117,9 @@ fn check_rows(
     ))?;
     let mut rows = query.query([])?;
     let mut done = 0;
+    let mut counts = rows::Counts::default();
     while let Some(row) = rows.next()? {
-        if let Err(problem) = check_row(row, report) {
+        if let Err(problem) = check_row(row, report, &mut counts) {
             report.problem(problem);
         }
         done += 1;
@@ -130,10 +131,15 @@ fn check_rows(
             });
         }
     }
+    if report.format >= schema::WITH_COUNTS {
+        for difference in counts.differences(connection)? {
+            report.problem(difference.to_string());
+        }
+    }
     Ok(())
 }
 
-fn check_row(row: &Row<'_>, report: &mut Report) -> Result<(), String> {
+fn check_row(row: &Row<'_>, report: &mut Report, counts: &mut rows::Counts) -> Result<(), String> {
     let id: i64 = row
         .get(0)
         .map_err(|err| format!("a row without a number: {err}"))?;
@@ -141,13 +147,16 @@ fn check_row(row: &Row<'_>, report: &mut Report) -> Result<(), String> {
     let key: String = row.get(1).map_err(undecodable)?;
     let revision = rows::revision(row, 2).map_err(undecodable)?;
     let superseded: Option<i64> = row.get(3).map_err(undecodable)?;
+    match superseded {
+        Some(_) => report.superseded += 1,
+        None => {
+            report.records += 1;
+            counts.count(&key, 1);
+        }
+    }
     let version_at: u32 = row.get(4).map_err(undecodable)?;
     let bytes: Vec<u8> = row.get(5).map_err(undecodable)?;
     let checksum: Option<i64> = row.get(6).map_err(undecodable)?;
-    match superseded {
-        Some(_) => report.superseded += 1,
-        None => report.records += 1,
-    }
     let of = format!("{key} of revision {revision}");
     let expected = rows::checksum(&key, revision, version_at, &bytes);
     if checksum.is_some_and(|it| it != i64::from(expected)) {

@@ -60,7 +60,7 @@ impl Export {
 
     fn of(file: PathBuf) -> Result<Self, OpenError> {
         let (connection, format) = schema::open_existing(&file)?;
-        if format < schema::FORMAT {
+        if format < schema::WITH_CHECKSUMS {
             return Err(OpenError(format!(
                 "{} is of format {format}, which has no checksums: start this release's server on it once, or restore it",
                 file.display()
@@ -178,9 +178,12 @@ impl Import {
     pub fn put(&mut self, items: &[Item]) -> Result<(), OpenError> {
         let mut put = || {
             let transaction = self.connection.transaction()?;
+            let mut counts = rows::Counts::default();
             for item in items {
                 rows::insert(&transaction, &item.key, item.revision, &item.record)?;
+                counts.count(&item.key, 1);
             }
+            counts.write(&transaction)?;
             transaction.commit()
         };
         put().map_err(|err| schema::describe(&self.making, &err))

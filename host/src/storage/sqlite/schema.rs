@@ -11,12 +11,14 @@ use crate::storage::Revision;
 /// `Outr`, which `file(1)` shows too.
 const APPLICATION_ID: i64 = 0x4f75_7472;
 
-/// Raised when an older server could not read the file. 2 has checksums.
-pub(super) const FORMAT: i64 = 2;
+/// Raised when an older server could not read the file, or would spoil it. 2 has checksums, 3 counts records.
+pub(super) const FORMAT: i64 = 3;
+pub(super) const WITH_CHECKSUMS: i64 = 2;
+pub(super) const WITH_COUNTS: i64 = 3;
 
 const CREATE: &str = "
     CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-    INSERT INTO meta VALUES ('format', 2), ('revision', 1), ('compacted', 1);
+    INSERT INTO meta VALUES ('format', 3), ('revision', 1), ('compacted', 1);
     CREATE TABLE record (
         id INTEGER PRIMARY KEY,
         key TEXT NOT NULL,
@@ -104,13 +106,21 @@ pub(super) fn upgrade(connection: &mut Connection, file: &Path) -> Result<(), Op
         return Ok(());
     }
     tracing::info!(file = %file.display(), from, to = FORMAT, "upgrading the store");
-    add_checksums(connection).map_err(|err| describe(file, &err))?;
+    let mut upgrade = || {
+        let transaction = connection.transaction()?;
+        if from < WITH_CHECKSUMS {
+            add_checksums(&transaction)?;
+        }
+        rows::Counts::begin(&transaction)?;
+        rows::set_meta(&transaction, "format", Revision(FORMAT.unsigned_abs()))?;
+        transaction.commit()
+    };
+    upgrade().map_err(|err| describe(file, &err))?;
     tracing::info!(file = %file.display(), "the store is upgraded");
     Ok(())
 }
 
-fn add_checksums(connection: &mut Connection) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
+fn add_checksums(transaction: &Connection) -> rusqlite::Result<()> {
     transaction
         .execute_batch("ALTER TABLE record ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0")?;
     let (mut last, mut done) = (0, 0u64);
@@ -139,8 +149,7 @@ fn add_checksums(connection: &mut Connection) -> rusqlite::Result<()> {
             tracing::info!(rows = done, "upgrading the store");
         }
     }
-    rows::set_meta(&transaction, "format", Revision(FORMAT.unsigned_abs()))?;
-    transaction.commit()
+    Ok(())
 }
 
 /// Another connection that cannot write, so that reads never wait for the writer.

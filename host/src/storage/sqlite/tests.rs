@@ -357,13 +357,13 @@ fn refuses_a_newer_format() {
     let folder = tempfile::tempdir().unwrap();
     drop(open(&folder));
     let file = Connection::open(folder.path().join("store.sqlite3")).unwrap();
-    file.execute_batch("UPDATE meta SET value = 3 WHERE name = 'format'")
+    file.execute_batch("UPDATE meta SET value = 4 WHERE name = 'format'")
         .unwrap();
     drop(file);
     check_refused(
         folder.path(),
         expect![
-            "DATA/store.sqlite3 was written by a newer release (format 3, this one reads up to 2): run that release, or restore a backup of this one"
+            "DATA/store.sqlite3 was written by a newer release (format 4, this one reads up to 3): run that release, or restore a backup of this one"
         ],
     );
 }

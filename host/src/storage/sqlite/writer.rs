@@ -148,6 +148,7 @@ impl Writer {
     fn attach(&mut self, prefix: &str, sink: Arc<dyn Sink>) -> Result<(), StorageError> {
         let read = || {
             let items = scan::items(&self.connection, &self.shared.file, prefix)?;
+            rows::check_loaded(&self.connection, prefix, &items, self.state.revision)?;
             let limit = self.options.history_max_rows;
             let oldest = self.state.compacted;
             let (history, oldest) = rows::history(&self.connection, prefix, oldest, limit, &items)?;
@@ -200,6 +201,7 @@ impl Writer {
         let transaction = self.connection.transaction_with_behavior(immediate)?;
         let mut revision = self.state.revision;
         let mut results = Vec::with_capacity(group.len());
+        let mut counts = rows::Counts::default();
         for writes in group {
             let next = Revision(revision.0 + 1);
             let mut broken = None;
@@ -220,6 +222,7 @@ impl Writer {
             results.push(match events {
                 Ok(events) => {
                     rows::write(&transaction, &events)?;
+                    counts.add(&events);
                     if !events.is_empty() {
                         revision = next;
                     }
@@ -229,6 +232,7 @@ impl Writer {
             });
         }
         if revision > self.state.revision {
+            counts.write(&transaction)?;
             rows::set_meta(&transaction, "revision", revision)?;
             transaction.commit()?;
         }
