@@ -1,6 +1,7 @@
 //! The durable store of one replica: an SQLite file, written by one thread.
 //!
-//! **Folder.** `store.sqlite3` with its `-wal` and `-shm`, and `lock`, which holds who uses it. One process at
+//! **Folder.** `store.sqlite3` with its `-wal` and `-shm`, `lock`, which holds who uses it, and `revision`, the last one
+//! that was committed: a store that is behind it goes on after it. One process at
 //! a time; a second one waits for the first to drain (30 s by default) and is then refused.
 //!
 //! **File.** WAL, `synchronous=FULL`: an acknowledged write is on the disk. `application_id` is `Outr`. Tables:
@@ -28,6 +29,7 @@ mod backup;
 mod check;
 mod copy;
 mod folder;
+mod mark;
 mod rows;
 mod scan;
 mod schema;
@@ -46,7 +48,8 @@ use tokio::sync::{Semaphore, oneshot};
 pub use self::backup::{backup, restore};
 pub use self::check::{Progress, Report, check};
 pub use self::copy::{Export, Import};
-use self::writer::{Command, Commit, Writer};
+use self::mark::Mark;
+use self::writer::{Command, Commit, Held, Writer};
 use super::{Item, Revision, Scope, SharedRevision, Sink, Storage, StorageError, Write};
 use crate::api::RequestContext;
 
@@ -114,7 +117,9 @@ impl SqliteStorage {
         mut waits_for: impl FnMut(&str),
     ) -> Result<Self, OpenError> {
         let (file, lock) = folder::prepare(folder, options.lock_wait, &mut waits_for)?;
-        let connection = schema::open(&file)?;
+        let mut connection = schema::open(&file)?;
+        go_on(&mut connection, &file, mark::marked(folder))?;
+        let mark = Mark::open(folder);
         let reader = schema::open_reader(&file)?;
         let state = schema::read_state(&connection, &file)?;
         let shared = Arc::new(Shared {
@@ -123,7 +128,9 @@ impl SqliteStorage {
             trouble: Mutex::new(None),
         });
         let (sender, receiver) = mpsc::channel();
-        let writer = Writer::new(connection, lock, receiver, state, options, shared.clone());
+        mark.note(state.revision);
+        let held = Held { mark, lock };
+        let writer = Writer::new(connection, held, receiver, state, options, shared.clone());
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
             .spawn(move || writer.run())
@@ -175,6 +182,24 @@ impl SqliteStorage {
             Err(err) => Err(StorageError::Failed(anyhow!(err))),
         }
     }
+}
+
+/// Where the store was at a later revision than it is: no revision is given a second time.
+fn go_on(connection: &mut Connection, file: &Path, marked: Revision) -> Result<(), OpenError> {
+    let describe = |err: rusqlite::Error| schema::describe(file, &err);
+    let is_at = schema::meta(connection, "revision").map_err(describe)?;
+    let is_at = Revision(is_at.unsigned_abs());
+    if is_at >= marked {
+        return Ok(());
+    }
+    let next = marked.0.saturating_add(backup::REVISIONS_SKIPPED);
+    let next = Revision(next.min(i64::MAX.unsigned_abs()));
+    tracing::error!(
+        file = %file.display(),
+        "the store is at revision {is_at} and was at {marked}: its log was damaged, or its file was put back or moved \
+         away. What was written in between is lost. It goes on at {next}, and watches list again"
+    );
+    schema::begin_at(connection, next).map_err(describe)
 }
 
 impl Drop for SqliteStorage {

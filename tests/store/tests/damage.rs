@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use outrigger::storage::sqlite::{self, Options, SqliteStorage};
-use outrigger::storage::{Storage, StorageError};
+use outrigger::storage::{Revision, Storage, StorageError};
 use outrigger_store_tests::writer::{PREFIX, attach, put};
 use tempfile::TempDir;
 
@@ -90,7 +90,8 @@ fn each_damage_is_found_and_named() -> Result<()> {
         ),
         (
             "UPDATE meta SET value = 4 WHERE name = 'revision'",
-            "objects/crash/anchors/b/z of revision 5: the store is at 4",
+            "objects/crash/anchors/b/z of revision 5: the store is at 4; the store is at revision 4 and was at 5: \
+                its log was damaged, or its file was put back",
         ),
         (
             "UPDATE meta SET value = 40 WHERE name = 'compacted'",
@@ -193,8 +194,8 @@ fn no_flipped_bit_changes_what_is_served() -> Result<()> {
     for at in (0..sound.len()).step_by(STEP) {
         let mut bytes = sound.clone();
         bytes[at] ^= 1 << (at % 8);
-        for log in ["store.sqlite3-wal", "store.sqlite3-shm"] {
-            let _ = std::fs::remove_file(folder.path().join(log));
+        for beside in ["store.sqlite3-wal", "store.sqlite3-shm", "revision"] {
+            let _ = std::fs::remove_file(folder.path().join(beside));
         }
         std::fs::write(&path, bytes)?;
         match seen() {
@@ -203,6 +204,73 @@ fn no_flipped_bit_changes_what_is_served() -> Result<()> {
         }
     }
     ensure!(errors > 10, "{errors} flips were noticed");
+    Ok(())
+}
+
+/// What a process that was killed now would leave, but for a file.
+fn left_behind(folder: &Path, without: &str) -> Result<TempDir> {
+    let left = tempfile::tempdir()?;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name() != without {
+            std::fs::copy(entry.path(), left.path().join(entry.file_name()))?;
+        }
+    }
+    Ok(left)
+}
+
+#[test]
+fn a_store_of_an_earlier_time_gives_no_revision_again() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let storage = open(folder.path())?;
+    block_on(async { Ok(put(&*storage, "a/x", "early").await?) })?;
+    let early = left_behind(folder.path(), "revision")?;
+    let mut last = Revision(0);
+    for number in 0..20 {
+        last = block_on(async { Ok(put(&*storage, "a/y", &number.to_string()).await?) })?;
+    }
+    let sound = left_behind(folder.path(), "")?;
+    let cut = left_behind(folder.path(), "")?;
+    let log = cut.path().join("store.sqlite3-wal");
+    let length = std::fs::metadata(&log)?.len();
+    let file = std::fs::File::options().write(true).open(log)?;
+    file.set_len(length / 2)?;
+    let put_back = early;
+    std::fs::copy(
+        folder.path().join("revision"),
+        put_back.path().join("revision"),
+    )?;
+    let moved_away = tempfile::tempdir()?;
+    std::fs::copy(
+        folder.path().join("revision"),
+        moved_away.path().join("revision"),
+    )?;
+    drop(storage);
+
+    ensure!(open(sound.path())?.current_revision() == last);
+    let lost = format!("and was at {last}: its log was damaged, or its file was put back");
+    for folder in [&cut, &put_back] {
+        let found = problems(folder.path())?;
+        ensure!(found.contains(&lost), "{found}");
+    }
+    for folder in [&cut, &put_back, &moved_away] {
+        let storage = open(folder.path())?;
+        let next = Revision(last.0 + 1_000_000_000);
+        ensure!(storage.current_revision() == next);
+        let written = block_on(async {
+            let cache = attach(&storage).await?;
+            ensure!(
+                cache.watch_after(last).is_err(),
+                "what came after is not known"
+            );
+            ensure!(cache.watch_after(next).is_ok());
+            Ok(put(&*storage, "a/x", "later").await?)
+        })?;
+        ensure!(written > next);
+        drop(storage);
+        ensure!(open(folder.path())?.current_revision() == written);
+        ensure!(problems(folder.path())?.is_empty());
+    }
     Ok(())
 }
 

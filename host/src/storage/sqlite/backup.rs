@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::check::{Progress, Report, check_file};
-use super::{OpenError, folder, rows, schema};
+use super::{OpenError, folder, mark, schema};
 use crate::storage::Revision;
 
 /// More than any store commits between two backups.
@@ -128,7 +128,7 @@ pub(super) fn place_restored(restoring: &Path, store: &Path, name: &str) -> Resu
     place(restoring, store)
 }
 
-/// The revision of the store that is replaced, and what its file is called from then on.
+/// The revision that the store which is replaced was at last, and what its file is called from then on.
 pub(super) fn last_revision(store: &Path) -> (Revision, String) {
     let read = || {
         let connection = Connection::open(store)?;
@@ -136,17 +136,18 @@ pub(super) fn last_revision(store: &Path) -> (Revision, String) {
         connection.pragma_update(None, "wal_checkpoint", "truncate")?;
         schema::meta(&connection, "revision")
     };
+    let marked = store.parent().map(mark::marked).unwrap_or_default();
     if !store.exists() {
-        return (Revision(0), ".replaced".into());
+        return (marked, ".replaced".into());
     }
     match read() {
         Ok(revision) => {
             let revision = Revision(revision.unsigned_abs());
-            (revision, format!(".replaced-{revision}"))
+            (revision.max(marked), format!(".replaced-{revision}"))
         }
         Err(err) => {
             tracing::warn!(error = %err, "the store that is replaced cannot be read");
-            (Revision(0), ".replaced-damaged".into())
+            (marked, ".replaced-damaged".into())
         }
     }
 }
@@ -200,11 +201,7 @@ fn run(backup: &Backup<'_, '_>, progress: &mut dyn FnMut(Progress)) -> rusqlite:
 fn begin_at(file: &Path, revision: Revision) -> Result<(), OpenError> {
     let mut connection = schema::open(file)?;
     let mut begin = || {
-        let transaction = connection.transaction()?;
-        transaction.execute("DELETE FROM record WHERE superseded IS NOT NULL", [])?;
-        rows::set_meta(&transaction, "revision", revision)?;
-        rows::set_meta(&transaction, "compacted", revision)?;
-        transaction.commit()?;
+        schema::begin_at(&mut connection, revision)?;
         connection.pragma_update(None, "journal_mode", "delete")
     };
     begin().map_err(|err| schema::describe(file, &err))

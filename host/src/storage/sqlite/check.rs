@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Row};
 
-use super::{OpenError, folder, rows, schema};
+use super::{OpenError, folder, mark, rows, schema};
 use crate::api::Object;
 use crate::storage::Revision;
 use crate::storage::encrypted::ENCRYPTED;
@@ -40,7 +40,17 @@ pub struct Report {
 /// # Errors
 /// There is no store that this release could read; one line that says why and what to do.
 pub fn check(folder: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Report, OpenError> {
-    check_file(&folder::existing(folder)?, progress)
+    let file = folder::existing(folder)?;
+    // Before the view of the store, which a server may write meanwhile.
+    let marked = mark::marked(folder);
+    let mut report = check_file(&file, progress)?;
+    if report.revision < marked {
+        report.problem(format!(
+            "the store is at revision {} and was at {marked}: its log was damaged, or its file was put back",
+            report.revision
+        ));
+    }
+    Ok(report)
 }
 
 pub(super) fn check_file(

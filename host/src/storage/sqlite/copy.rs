@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use super::backup::{REVISIONS_SKIPPED, last_revision, place_restored, remove};
 use super::check::{Progress, Report, check_file};
 use super::folder::{self, FolderLock};
-use super::{OpenError, rows, schema};
+use super::{OpenError, mark, rows, schema};
 use crate::storage::copy::Tally;
 use crate::storage::{Item, Revision};
 
@@ -42,7 +42,7 @@ impl Export {
         folder::existing(folder)?;
         let (file, lock) = folder::prepare(folder, Duration::ZERO, &mut |_| {})?;
         let mut export = Self::of(file)?;
-        export.next_revision = Revision(export.revision.0 + 1);
+        export.next_revision = Revision(export.revision.max(mark::marked(folder)).0 + 1);
         export._lock = Some(lock);
         Ok(export)
     }

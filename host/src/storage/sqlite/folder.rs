@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::OpenError;
+use super::{OpenError, mark};
 
 const FILE: &str = "store.sqlite3";
 const LOCK: &str = "lock";
@@ -104,8 +104,8 @@ fn prepare_any(
 fn foreign(folder: &Path) -> std::io::Result<Option<String>> {
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        // A volume's root has lost+found.
-        if name != LOCK && name != "lost+found" {
+        // A volume's root has lost+found. A store that was moved away leaves its revision.
+        if name != LOCK && name != mark::NAME && name != "lost+found" {
             return Ok(Some(name));
         }
     }

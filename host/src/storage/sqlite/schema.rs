@@ -192,6 +192,15 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// Makes `revision` the store's first: what was superseded before goes.
+pub(super) fn begin_at(connection: &mut Connection, revision: Revision) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute("DELETE FROM record WHERE superseded IS NOT NULL", [])?;
+    rows::set_meta(&transaction, "revision", revision)?;
+    rows::set_meta(&transaction, "compacted", revision)?;
+    transaction.commit()
+}
+
 /// In one transaction: a crash leaves an empty file, which is begun again.
 fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;

@@ -17,6 +17,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::folder::FolderLock;
+use super::mark::Mark;
 use super::schema::State;
 use super::{Options, Shared, lock, rows, scan};
 use crate::storage::sinks::Sinks;
@@ -67,13 +68,20 @@ pub(super) struct Writer {
     marks: VecDeque<(Instant, Revision)>,
     tended: Instant,
     shared: Arc<Shared>,
-    _lock: FolderLock,
+    held: Held,
+}
+
+/// Of the folder.
+pub(super) struct Held {
+    pub(super) mark: Mark,
+    #[expect(dead_code, reason = "held for as long as the writer")]
+    pub(super) lock: FolderLock,
 }
 
 impl Writer {
     pub(super) fn new(
         connection: Connection,
-        lock: FolderLock,
+        held: Held,
         commands: Receiver<Command>,
         state: State,
         options: Options,
@@ -88,7 +96,7 @@ impl Writer {
             options,
             tended: Instant::now(),
             shared,
-            _lock: lock,
+            held,
         }
     }
 
@@ -235,6 +243,7 @@ impl Writer {
             counts.write(&transaction)?;
             rows::set_meta(&transaction, "revision", revision)?;
             transaction.commit()?;
+            self.held.mark.note(revision);
         }
         Ok(results)
     }
