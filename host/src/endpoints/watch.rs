@@ -20,7 +20,8 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use tokio::time::{Instant, Sleep};
 
-use self::encoder::{Encoder, Framing};
+use self::encoder::Encoder;
+pub(in crate::endpoints) use self::encoder::Framing;
 use super::negotiation::{self, MediaType};
 use super::request::ResourceRequest;
 use super::{list, response};
@@ -41,13 +42,32 @@ const BOOKMARK_INTERVAL: Duration = Duration::from_secs(60);
 /// The last bookmark comes so long before the end, so that the client goes on from there.
 const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 
-/// What is wrong is said in upstream's order: the form, the options, the revision, and only then whether the
-/// form can be streamed.
 pub async fn watch(
     request: &mut ResourceRequest,
     connection: &ConnectionInfo,
     open: InFlight,
 ) -> Result<http::Response<Body>> {
+    let is_websocket = websocket::is_request(&request.headers);
+    let framing = if is_websocket {
+        Framing::Messages
+    } else {
+        Framing::Stream
+    };
+    let stream = begin(request, framing, open).await?;
+    if is_websocket {
+        return Ok(websocket::answer(request, connection, stream));
+    }
+    let is_compressed = stream.is_watch_list && response::names_gzip(&request.headers);
+    Ok(streamed(stream, is_compressed))
+}
+
+/// What is wrong is said in upstream's order: the form, the options, the revision, and only then whether the
+/// form can be streamed.
+pub(in crate::endpoints) async fn begin(
+    request: &mut ResourceRequest,
+    framing: Framing,
+    open: InFlight,
+) -> Result<Stream> {
     let accepted = negotiation::accept(request)?;
     let options = list::options(request)?;
     let lifetime = match list::timeout_seconds(request)? {
@@ -64,15 +84,11 @@ pub async fn watch(
         Err(WatchRefused::InStream(status)) => (None, Some(status)),
         Err(WatchRefused::Status(status)) => return Err(status),
     };
-    let is_websocket = websocket::is_request(&request.headers);
-    let framing = if is_websocket {
-        Framing::Messages
-    } else {
-        Framing::Stream
-    };
     let encoder = Encoder::new(request, accepted, framing)?;
     negotiation::check_stream(&accepted)?;
-    let stream = Stream {
+    Ok(Stream {
+        media: accepted.media,
+        is_watch_list: options.send_initial_events == Some(true) && options.allow_watch_bookmarks,
         watch,
         refused,
         encoder,
@@ -85,21 +101,11 @@ pub async fn watch(
             .then(|| bookmark_after(Instant::now(), deadline)),
         draining: request.draining.clone(),
         _open: open,
-    };
-    if is_websocket {
-        return Ok(websocket::answer(
-            request,
-            connection,
-            accepted.media,
-            stream,
-        ));
-    }
-    let is_watch_list = options.send_initial_events == Some(true) && options.allow_watch_bookmarks;
-    let is_compressed = is_watch_list && response::names_gzip(&request.headers);
-    Ok(streamed(stream, accepted.media, is_compressed))
+    })
 }
 
-fn streamed(stream: Stream, media: MediaType, is_compressed: bool) -> http::Response<Body> {
+fn streamed(stream: Stream, is_compressed: bool) -> http::Response<Body> {
+    let media = stream.media;
     let frames = stream::unfold(stream, move |mut stream| async move {
         let is_state = stream.is_in_state();
         let frames = stream.next_frames().await?;
@@ -132,7 +138,10 @@ fn streamed(stream: Stream, media: MediaType, is_compressed: bool) -> http::Resp
     response
 }
 
-struct Stream {
+pub(in crate::endpoints) struct Stream {
+    media: MediaType,
+    /// Whether it begins with the state and tells its end.
+    is_watch_list: bool,
     /// `None` once there is nothing more to come.
     watch: Option<Watch>,
     /// All there is to say, in an ERROR event.
@@ -169,7 +178,7 @@ impl Stream {
     }
 
     /// Events for one frame, or one message each; `None` is the end.
-    async fn next_frames(&mut self) -> Option<Frames> {
+    pub(in crate::endpoints) async fn next_frames(&mut self) -> Option<Frames> {
         if let Some(status) = self.refused.take() {
             self.watch = None;
             return Some(one(self.encoder.error(&status)));

@@ -9,7 +9,7 @@ use crate::api::RequestInfo;
 use crate::api::status::Result;
 use crate::endpoints::request::ResourceRequest;
 use crate::endpoints::{get, list, watch};
-use crate::metrics::Metrics;
+use crate::metrics::{InFlight, Metrics};
 use crate::registry::definition::ObjectModel;
 use crate::registry::store::read::tests::fixture::{Fixture, PREFIX};
 use crate::serving::{Body, ConnectionInfo};
@@ -63,8 +63,12 @@ async fn watched(request: &mut ResourceRequest) -> Result<http::Response<Body>> 
     request.headers.remove(http::header::ACCEPT_ENCODING);
     let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
     let connection = ConnectionInfo::new(peer, vec![], false);
-    let open = Metrics::default().begin_watch(&request.info);
+    let open = opened(request);
     watch::watch(request, &connection, open).await
+}
+
+fn opened(request: &ResourceRequest) -> InFlight {
+    Metrics::default().begin_watch(&request.info)
 }
 
 async fn body(response: http::Response<Body>) -> Vec<u8> {

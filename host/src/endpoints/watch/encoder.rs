@@ -31,7 +31,7 @@ const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
 /// How one event is told from the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(in crate::endpoints) enum Framing {
     /// By a line's end, or by a length in front: events are joined.
     Stream,
     /// Each is a message of its own.

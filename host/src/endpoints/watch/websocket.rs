@@ -38,7 +38,6 @@ type Socket = WebSocketStream<TokioIo<hyper::upgrade::Upgraded>>;
 pub(super) fn answer(
     request: &mut ResourceRequest,
     connection: &ConnectionInfo,
-    media: MediaType,
     stream: Stream,
 ) -> http::Response<Body> {
     let response = handshake(&request.headers);
@@ -62,12 +61,13 @@ pub(super) fn answer(
             .max_message_size(Some(MAX_MESSAGE_BYTES))
             .max_frame_size(Some(MAX_MESSAGE_BYTES));
         let socket = WebSocketStream::from_raw_socket(upgraded, Role::Server, Some(config)).await;
-        serve(socket, media, stream).await;
+        serve(socket, stream).await;
     });
     response
 }
 
-async fn serve(socket: Socket, media: MediaType, mut stream: Stream) {
+async fn serve(socket: Socket, mut stream: Stream) {
+    let media = stream.media;
     let (mut sink, mut source) = socket.split();
     // Ends when the client has closed, or is not to be understood.
     let mut reading = std::pin::pin!(async move {

@@ -32,6 +32,17 @@ pub struct Run {
     pub(super) to: u64,
 }
 
+impl Run {
+    /// One event, by its number.
+    #[cfg(test)]
+    pub fn of(number: u64) -> Self {
+        Self {
+            from: number,
+            to: number + 1,
+        }
+    }
+}
+
 /// How much of the past is kept.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {

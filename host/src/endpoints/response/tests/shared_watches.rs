@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::*;
+use crate::endpoints::watch::Framing;
 
 const METADATA: &str =
     "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
@@ -63,6 +64,45 @@ async fn watches_of_one_form_send_the_same_bytes() {
         }
         assert_eq!(frame(&mut events).await, alone[0][index], "{path} {accept}");
     }
+}
+
+/// Over WebSocket each event is a message, which no other framing has.
+#[tokio::test]
+async fn messages_are_shared_among_themselves_and_one_for_each_event() {
+    let it = Fixture::new().await;
+    let forms = [
+        ("v1/anchors?watch=1&resourceVersion=1", "*/*"),
+        ("v2/anchors?watch=1&resourceVersion=1", "*/*"),
+        ("v1/anchors?watch=1&resourceVersion=1", METADATA),
+    ];
+    let mut watches = Vec::new();
+    for (path, accept) in forms {
+        for framing in [Framing::Messages, Framing::Messages, Framing::Stream] {
+            let mut request = request(&it, path, accept);
+            let open = opened(&request);
+            let begun = watch::begin(&mut request, framing, open).await;
+            watches.push(begun.expect("a watch"));
+        }
+    }
+    // All of them stand before both events.
+    it.put("n/a", "red").await;
+    it.put("n/b", "red").await;
+    let mut sent = Vec::new();
+    for watch in &mut watches {
+        sent.push(watch.next_frames().await.expect("frames"));
+    }
+    for (sent, (path, accept)) in sent.chunks_exact(3).zip(forms) {
+        let [first, second, stream] = sent else {
+            unreachable!()
+        };
+        assert!(Arc::ptr_eq(first, second), "{path} {accept}");
+        assert_eq!(first.len(), 2, "{path} {accept}");
+        assert_eq!(stream.len(), 1, "{path} {accept}");
+        if accept != METADATA {
+            assert_eq!(first.concat(), stream[0], "{path} {accept}");
+        }
+    }
+    assert!(!Arc::ptr_eq(&sent[0], &sent[3]));
 }
 
 #[tokio::test]

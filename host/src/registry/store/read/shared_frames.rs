@@ -83,3 +83,78 @@ impl SharedFrames {
 fn bytes(frames: &Frames) -> usize {
     frames.iter().map(Bytes::len).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(encoding: &str) -> Arc<Form> {
+        Arc::new(Form {
+            selection: Selection::default(),
+            encoding: encoding.into(),
+        })
+    }
+
+    fn frames(pieces: usize, length: usize) -> Frames {
+        (0..pieces).map(|_| Bytes::from(vec![0; length])).collect()
+    }
+
+    /// The numbers of runs of which something is kept, up to `last`.
+    fn kept(shared: &SharedFrames, form: &Arc<Form>, last: u64) -> Vec<u64> {
+        let runs = 0..=last;
+        runs.filter(|it| shared.get(form, Run::of(*it)).is_some())
+            .collect()
+    }
+
+    #[test]
+    fn keeps_the_newest_up_to_a_mebibyte() {
+        let (shared, form) = (SharedFrames::default(), form("json"));
+        // Two pieces of 128 KiB each: four of them.
+        for run in 0..6 {
+            shared.put(&form, Run::of(run), &frames(2, KEPT_BYTES / 8));
+        }
+        assert_eq!(kept(&shared, &form, 6), [2, 3, 4, 5]);
+        // One that is larger than all of the room is not kept, and costs the others nothing.
+        shared.put(&form, Run::of(6), &frames(1, KEPT_BYTES + 1));
+        assert_eq!(kept(&shared, &form, 6), [2, 3, 4, 5]);
+        // One that takes all of it is alone.
+        shared.put(&form, Run::of(6), &frames(1, KEPT_BYTES));
+        assert_eq!(kept(&shared, &form, 6), [6]);
+        shared.put(&form, Run::of(0), &frames(1, 1));
+        assert_eq!(kept(&shared, &form, 6), [0]);
+        assert_eq!(shared.lock().bytes, 1);
+    }
+
+    #[test]
+    fn keeps_no_more_than_a_few_however_small() {
+        let (shared, form) = (SharedFrames::default(), form("json"));
+        let last = KEPT as u64 + 4;
+        for run in 0..=last {
+            shared.put(&form, Run::of(run), &frames(1, 0));
+        }
+        assert_eq!(kept(&shared, &form, last), (5..=last).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn is_for_those_who_say_the_same_and_nobody_else() {
+        let shared = SharedFrames::default();
+        shared.put(&form("json"), Run::of(1), &frames(1, 8));
+        assert!(
+            shared.get(&form("json"), Run::of(1)).is_some(),
+            "an equal one"
+        );
+        assert!(shared.get(&form("yaml"), Run::of(1)).is_none());
+        assert!(shared.get(&form("json"), Run::of(2)).is_none());
+        let other = Form {
+            selection: Selection {
+                namespace: "n".into(),
+                ..Selection::default()
+            },
+            encoding: "json".into(),
+        };
+        assert!(shared.get(&Arc::new(other), Run::of(1)).is_none());
+        let unsaid = form("");
+        shared.put(&unsaid, Run::of(3), &frames(1, 8));
+        assert!(shared.get(&unsaid, Run::of(3)).is_none());
+    }
+}
