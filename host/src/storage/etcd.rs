@@ -113,11 +113,26 @@ impl EtcdStorage {
     /// # Errors
     /// At once where somebody has to change something, after [`Options::connect_wait`] where etcd does not answer.
     pub async fn connect(options: Options) -> Result<Self, ConnectError> {
+        Self::begin(options, meta::open).await
+    }
+
+    /// The same with a store that must be there: nothing is written.
+    ///
+    /// # Errors
+    /// Also where there is none.
+    pub async fn connect_existing(options: Options) -> Result<Self, ConnectError> {
+        Self::begin(options, meta::existing).await
+    }
+
+    async fn begin(
+        options: Options,
+        open: impl AsyncFn(&Client, &str, Instant) -> Result<meta::Found, Failure>,
+    ) -> Result<Self, ConnectError> {
         let prefix = checked_prefix(&options)?;
         let deadline = Instant::now() + options.connect_wait;
         let interval = options.compaction_interval;
         let client = Client::new(options);
-        let found = find(&client, &prefix, deadline).await?;
+        let found = find(open, &client, &prefix, deadline).await?;
         // etcd itself begins at 1, without a change.
         let after = (found.revision - HISTORY_FIRST_REVISIONS).max(1);
         let shared = Arc::new(Shared::new(client, prefix, found, after));
@@ -179,6 +194,7 @@ fn checked_prefix(options: &Options) -> Result<String, ConnectError> {
 
 /// Waits for an etcd that is on its way.
 async fn find(
+    open: impl AsyncFn(&Client, &str, Instant) -> Result<meta::Found, Failure>,
     client: &Client,
     prefix: &str,
     deadline: Instant,
@@ -187,7 +203,7 @@ async fn find(
     let mut before: Option<Failure> = None;
     loop {
         let tell_by = deadline.min(Instant::now() + TELL_AFTER);
-        let failure = match meta::open(client, prefix, tell_by).await {
+        let failure = match open(client, prefix, tell_by).await {
             Ok(found) => return Ok(found),
             Err(failure) => failure,
         };

@@ -139,7 +139,7 @@ impl Source {
             Place::Sqlite(folder) => Self::Sqlite(Export::of_folder(&folder.join("store"))?),
             Place::Etcd => {
                 let options = options.context("no etcd is named")?;
-                let storage = EtcdStorage::connect(options).await?;
+                let storage = EtcdStorage::connect_existing(options).await?;
                 Self::Etcd(Box::new(storage), Walk::default())
             }
         })

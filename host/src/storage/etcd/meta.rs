@@ -72,18 +72,41 @@ pub(super) async fn open(
     prefix: &str,
     deadline: Instant,
 ) -> Result<Found, Failure> {
-    match client.version(deadline).await {
-        Ok(version) => check_version(&version, client)?,
-        Err(failure) if failure.is_passing() => return Err(failure),
-        // What stands before an etcd may keep its version to itself.
-        Err(failure) => tracing::debug!("the version of etcd is not known: {}", failure.text),
-    }
+    check_release(client, deadline).await?;
     loop {
         if let Some(found) = read(client, prefix, deadline).await? {
             return usable(client, prefix, found);
         }
         // Another server may be quicker: what is there then is read.
         write(client, prefix, Meta::new(0), 0, deadline).await?;
+    }
+}
+
+/// The store below `prefix`, which must be there.
+pub(super) async fn existing(
+    client: &Client,
+    prefix: &str,
+    deadline: Instant,
+) -> Result<Found, Failure> {
+    check_release(client, deadline).await?;
+    match read(client, prefix, deadline).await? {
+        Some(found) => usable(client, prefix, found),
+        None => Err(refused(format!(
+            "there is no store below {prefix} in etcd at {}: give the --etcd-servers and --etcd-prefix of its servers",
+            client.options.servers.join(",")
+        ))),
+    }
+}
+
+async fn check_release(client: &Client, deadline: Instant) -> Result<(), Failure> {
+    match client.version(deadline).await {
+        Ok(version) => check_version(&version, client),
+        Err(failure) if failure.is_passing() => Err(failure),
+        // What stands before an etcd may keep its version to itself.
+        Err(failure) => {
+            tracing::debug!("the version of etcd is not known: {}", failure.text);
+            Ok(())
+        }
     }
 }
 

@@ -271,13 +271,18 @@ async fn an_import_begins_after_the_revisions_of_the_store_it_came_from() {
     records.insert(120, record("control/schemas/g/anchors".into(), "note"));
     let mut tally = Tally::default();
     records.iter().for_each(|it| tally.add(it));
+    let missing = EtcdStorage::connect_existing(options.clone()).await;
+    let missing = missing.err().unwrap().to_string();
+    assert!(missing.contains("no store below /import/"), "{missing}");
     let after = Revision(5_000_000);
     let mut import = Import::begin(options.clone(), after).await.unwrap();
     import.put(&records).await.unwrap();
     let early = EtcdStorage::connect(options.clone()).await.err().unwrap();
     assert!(early.to_string().contains("was cut off"), "{early}");
     assert!(import.finish(&tally).await.unwrap() > after);
-    let storage = connect(options.clone()).await;
+    let storage = EtcdStorage::connect_existing(options.clone())
+        .await
+        .unwrap();
     let items = storage.list(PREFIX, "", 1_000).await.unwrap();
     assert!(items.iter().all(|it| it.revision > after));
     let note = records.remove(120);
