@@ -97,3 +97,34 @@ impl LastManifest {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::memory::MemoryStorage;
+
+    fn manifest(digest: &str) -> LastManifest {
+        LastManifest {
+            digest: digest.into(),
+            manifest: "{}".into(),
+            exports: Exports::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_manifest_that_cannot_be_kept_costs_no_other() {
+        let storage = MemoryStorage::new();
+        // No engine takes a key with an empty segment.
+        let names = ["a", "b//", "c"];
+        let manifests = names.map(|it| (it.to_owned(), manifest(it)));
+        let kept = LastManifest::keep(&storage, manifests.into()).await;
+        kept.expect("what was there could be read");
+        let mut found = Vec::new();
+        for name in names {
+            let read = LastManifest::read(&storage, name).await;
+            found.push(read.map(|it| it.digest));
+        }
+        let expected = [Some("a"), None, Some("c")];
+        assert_eq!(found, expected.map(|it| it.map(str::to_owned)));
+    }
+}
