@@ -270,6 +270,10 @@ impl Shared {
             is_refusal: it.effect == Effect::Refused,
         });
         let before = std::mem::replace(&mut self.state().feed_trouble, trouble.clone());
+        if trouble.is_some() {
+            // Who waits has a reason to stop.
+            self.is_following.send_modify(|_| {});
+        }
         match (before, trouble) {
             (None, Some(it)) => tracing::error!("the store stands still: {}", it.text),
             (Some(before), Some(it)) if before.text != it.text => {
@@ -278,7 +282,6 @@ impl Shared {
             (Some(_), None) => tracing::info!("the store goes on"),
             _ => {}
         }
-        self.is_following.send_modify(|_| {});
     }
 
     /// What keeps writes from being taken; `None` once one was.
