@@ -224,6 +224,11 @@ pub trait Storage: Send + Sync {
     /// `None` while the store works; else one line for `/readyz` that says what is wrong and what to do.
     fn trouble(&self) -> Option<String>;
 
+    /// Whether other servers may write into it at the same time, also such of another release of a plugin.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Whether only a restart of the process helps.
     fn is_dead(&self) -> bool {
         false

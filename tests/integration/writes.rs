@@ -135,6 +135,45 @@ async fn objects_of_an_older_schema_are_read_with_its_new_defaults() -> Result<(
 }
 
 #[tokio::test]
+async fn objects_of_an_older_schema_are_read_without_the_fields_that_it_has_lost() -> Result<()> {
+    let (folders, dev, client) = start().await?;
+    let more = json!({"mode": {"type": "string"}});
+    drop_definition(&folders, &definition(&more))?;
+    let path = format!("{PATH}/old");
+    let old = engine("old", &json!({"size": 1, "mode": "loud"}));
+    // Until the definition is there, the field is not kept.
+    let written = || async {
+        let headers = [("content-type", "application/json")];
+        let body = serde_json::to_vec(&old)?.into();
+        let answer = client.send(Method::POST, PATH, &headers, body).await?;
+        if answer.status == 409 || answer.ok()?["spec"]["mode"] != "loud" {
+            client.delete(&path).await?.ok()?;
+            anyhow::bail!("the field is not kept yet");
+        }
+        Ok(())
+    };
+    wait::until("the new field", READY_DEADLINE, written).await?;
+    drop_definition(&folders, &definition(&json!({})))?;
+    let read = || async {
+        let read = client.get(&path).await?.ok()?;
+        anyhow::ensure!(read["spec"] == json!({"size": 1}), "{read}");
+        Ok(())
+    };
+    wait::until("the field to go", READY_DEADLINE, read).await?;
+    let list = client.get(PATH).await?.ok()?;
+    assert_eq!(list["items"][0]["spec"], json!({"size": 1}));
+    // It is there all the same, for a schema that has it.
+    drop_definition(&folders, &definition(&more))?;
+    let read = || async {
+        let read = client.get(&path).await?.ok()?;
+        anyhow::ensure!(read["spec"]["mode"] == "loud", "{read}");
+        Ok(())
+    };
+    wait::until("the field to be back", READY_DEADLINE, read).await?;
+    dev.stop().await
+}
+
+#[tokio::test]
 async fn appliers_share_an_object_and_are_told_of_conflicts() -> Result<()> {
     let (_folders, dev, client) = start().await?;
     let path = format!("{PATH}/a");

@@ -30,6 +30,9 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often it is asked whether somebody else serves a group-version, too: where there is a cluster.
 const FOREIGN_POLL: Duration = Duration::from_secs(2);
 
+/// No object is known to be written under the schema of now.
+const ALWAYS: Revision = Revision(u64::MAX);
+
 pub(super) struct Assembly {
     storage: Arc<dyn Storage>,
     parts: Parts,
@@ -242,7 +245,8 @@ impl Assembly {
         Ok(store.with_schema_since(schema_since))
     }
 
-    /// The revision from which on objects were written under the schema of now: that of the note of its digest.
+    /// The revision from which on objects were written under the schema of now: that of the note of its digest. Where
+    /// another server may write under its own schema meanwhile, as in a rolling update, there is none.
     async fn schema_since(
         &self,
         definition: &ResourceDefinition,
@@ -250,34 +254,41 @@ impl Assembly {
     ) -> Result<Revision, StorageError> {
         let key = Notes::key(Notes::SCHEMAS, definition);
         let mut noted = notes.0.get(&key).cloned();
-        let document = definition.storage_version().schema.document().to_string();
-        let digest = digest_of(document.as_bytes());
-        // Without defaults an object lacks none, whatever it was written under.
-        let has_defaults = document.contains("\"default\":");
+        let schema = &definition.storage_version().schema;
+        let digest = digest_of(schema.document().to_string().as_bytes());
+        // An object of any schema is one of a schema without fields.
+        let takes_anything = schema.takes_anything();
+        if self.storage.is_shared() {
+            if let Some(noted) = &noted {
+                // Copied here from where nobody else wrote. Whoever is quicker has done the same.
+                self.note(&key, Some(noted), None).await?;
+            }
+            return Ok(if takes_anything { Revision(0) } else { ALWAYS });
+        }
         loop {
             let since = match &noted {
                 Some(noted) if noted.record.bytes == digest.as_bytes() => Some(noted.revision),
-                _ => self.note(&key, noted.as_ref(), &digest).await?,
+                _ => self.note(&key, noted.as_ref(), Some(&digest)).await?,
             };
             if let Some(since) = since {
-                return Ok(if has_defaults { since } else { Revision(0) });
+                return Ok(if takes_anything { Revision(0) } else { since });
             }
             noted = self.storage.get(&key).await?;
         }
     }
 
-    /// Writes what this server found out, if nobody else has written there since `before` was read. `None` where
+    /// Writes what this server found out, or with `None` removes what was, if nobody else has written there since `before` was read. `None` where
     /// another server has: it is to be read again.
     async fn note(
         &self,
         key: &Key,
         before: Option<&Item>,
-        text: &str,
+        text: Option<&str>,
     ) -> Result<Option<Revision>, StorageError> {
         let write = Write {
             key: Arc::clone(key),
             expected: before.map_or(Expected::Absent, |it| Expected::At(it.revision)),
-            record: Some(Record {
+            record: text.map(|text| Record {
                 bytes: text.to_owned().into(),
                 version_at: 0,
             }),
@@ -312,7 +323,7 @@ impl Assembly {
                     ));
                 }
             }
-            let noted = self.note(&key, owner.as_ref(), name).await;
+            let noted = self.note(&key, owner.as_ref(), Some(name)).await;
             if noted.map_err(Ownership::Unknown)?.is_some() {
                 return Ok(());
             }

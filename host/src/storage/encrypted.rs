@@ -207,6 +207,10 @@ impl Storage for EncryptedStorage {
         self.engine.current_revision()
     }
 
+    fn is_shared(&self) -> bool {
+        self.engine.is_shared()
+    }
+
     fn trouble(&self) -> Option<String> {
         self.engine.trouble()
     }

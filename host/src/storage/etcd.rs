@@ -275,6 +275,10 @@ impl Storage for EtcdStorage {
         self.shared.revision()
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn trouble(&self) -> Option<String> {
         if self.is_dead() {
             return Some("a task of the store has stopped: restart the server".into());

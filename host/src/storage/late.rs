@@ -108,6 +108,10 @@ impl Storage for LateStorage {
             .map_or_else(Revision::default, |it| it.current_revision())
     }
 
+    fn is_shared(&self) -> bool {
+        self.now().is_some_and(|it| it.is_shared())
+    }
+
     fn trouble(&self) -> Option<String> {
         match &*self.0.borrow() {
             State::Open(storage) => storage.trouble(),

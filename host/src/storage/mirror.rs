@@ -214,6 +214,10 @@ impl Storage for Mirror {
         self.recorder.journal.current_revision()
     }
 
+    fn is_shared(&self) -> bool {
+        self.recorder.journal.is_shared()
+    }
+
     /// Of the journal alone: a plugin that fails must not make the server unready.
     fn trouble(&self) -> Option<String> {
         self.recorder.journal.trouble()

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
+use serde_json::{Value, json};
 
 use self::fixture::{Fixture, PREFIX, record};
 use super::*;
@@ -542,6 +543,40 @@ async fn the_answer_to_a_write_is_what_that_write_has_made() {
     assert_eq!(answered(later), format!("red at {again}"));
     let unknown = Revision(later.0 + 100);
     assert_eq!(answered(unknown), format!("own at {unknown}"));
+}
+
+/// In a rolling update, one server writes without the defaults that the other one has got.
+#[tokio::test]
+async fn objects_that_others_write_are_read_with_the_defaults_of_now() {
+    let it = Fixture::new().await;
+    it.put("n/a", "red").await;
+    let object = ObjectAt::from(&it.list(at("", None, 0)).await.expect("a list").items()[0]);
+    let spec = |properties: Value| {
+        let preserved = "x-kubernetes-preserve-unknown-fields";
+        let spec = json!({"type": "object", preserved: true, "properties": properties});
+        json!({"type": "object", preserved: true, "properties": {"spec": spec}})
+    };
+    let size = it.beside(&spec(json!({"size": {"type": "integer", "default": 3}})));
+    let color = it.beside(&spec(
+        json!({"color": {"type": "string", "default": "grey"}}),
+    ));
+    let cases = [
+        (&*it.store, json!({"color": "red"}), true),
+        (&size, json!({"color": "red", "size": 3}), false),
+        (&color, json!({"color": "red"}), true),
+    ];
+    for (store, expected, is_stored) in cases {
+        // The second time it has been made.
+        for _ in 0..2 {
+            let objects = std::slice::from_ref(&object);
+            let read = store.in_version(&it.context, "v1", objects).await;
+            let read = Object::from_slice(&read.expect("read")[0]).expect("an object");
+            assert_eq!(read.0["spec"], expected);
+        }
+        let shown = store.shown_in("v1");
+        assert_eq!(shown.is_stored(&object.object), is_stored, "{expected}");
+        assert!(shown.is_there(&object.object));
+    }
 }
 
 #[tokio::test]

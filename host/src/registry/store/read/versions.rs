@@ -19,7 +19,8 @@ const BATCH_ITEMS: usize = 256;
 const BATCH_BYTES: usize = 4 << 20;
 
 /// Keys of [`crate::storage::watch_cache::Views`], from the lowest bit on: 8 of the version's index, 2 of the
-/// form, 21 of the store's epoch.
+/// form, 21 of the store's epoch. The first says only that the stored bytes are what is shown.
+const AS_STORED: u32 = 0;
 const CONVERTED: u32 = 1 << 8;
 const PROTOBUF_METADATA: u32 = 2 << 8;
 const ROW: u32 = 3 << 8;
@@ -105,6 +106,7 @@ impl Store {
         let index = u32::try_from(position.unwrap_or(0)).unwrap_or(0) & 0xff;
         Shown {
             head: self.cache.head(self.json_head(version)),
+            as_stored: self.epoch << 10 & !ENDED | AS_STORED | index,
             view: self.epoch << 10 & !ENDED | CONVERTED | index,
             row: self.epoch << 10 & !ENDED | ROW | index,
             schema_since: self.schema_since,
@@ -147,7 +149,11 @@ impl Store {
             left = rest;
             let converted = self.converted(context, version, batch).await?;
             for (object, json) in batch.iter().zip(converted) {
-                object.views.put(shown.view, json);
+                // Most lack nothing: they are not kept twice.
+                match json == object.bytes() {
+                    true => object.views.put(shown.as_stored, Bytes::new()),
+                    false => object.views.put(shown.view, json),
+                };
             }
         }
         Ok(())
@@ -217,6 +223,7 @@ fn batch_length(left: &[&CachedObject]) -> usize {
 pub struct Shown {
     /// What the JSON begins with.
     pub head: Head,
+    as_stored: u32,
     view: u32,
     row: u32,
     schema_since: Revision,
@@ -225,7 +232,8 @@ pub struct Shown {
 impl Shown {
     /// Whether the stored bytes are what is shown: they are of that version, and lack no defaults.
     pub fn is_stored(&self, object: &CachedObject) -> bool {
-        object.begins_with(&self.head) && object.revision >= self.schema_since
+        let is_known = || object.views.with(self.as_stored, |_| ()).is_some();
+        object.begins_with(&self.head) && (object.revision >= self.schema_since || is_known())
     }
 
     /// Whether nothing is to be [made](Store::convert_all) before it can be shown.

@@ -162,6 +162,24 @@ impl Fixture {
         fixture
     }
 
+    /// Another server's store of the same objects, with another schema, where any object may be of the first one's.
+    pub(crate) fn beside(&self, schema: &Value) -> Store {
+        let schema = Arc::new(Schema::compile(schema).expect("a schema"));
+        let mut definition = ResourceDefinition::clone(self.store.definition());
+        for version in &mut definition.versions {
+            version.schema = Arc::clone(&schema);
+        }
+        let store = Store::new(
+            definition,
+            Arc::clone(&self.strategy) as _,
+            Arc::clone(&self.storage) as _,
+            Arc::clone(&self.cache),
+            Arc::new(SystemClock),
+            Arc::new(RandomUids),
+        );
+        store.with_schema_since(Revision(u64::MAX))
+    }
+
     /// Writes an object with a label, as `namespace/name`.
     pub(crate) async fn put(&self, name: &str, label: &str) -> Revision {
         self.commit(name, Some(record(name, label))).await
