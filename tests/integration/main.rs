@@ -6,6 +6,7 @@ mod api;
 mod arrows;
 mod backups;
 mod bad_input;
+mod clock;
 mod durability;
 mod encryption;
 mod errors;

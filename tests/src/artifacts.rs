@@ -28,6 +28,15 @@ pub fn outrigger() -> Result<PathBuf> {
     BUILT.get_or_init(build).clone().map_err(anyhow::Error::msg)
 }
 
+/// The clock that a test sets, to be preloaded into a server: see tests/clock.
+pub fn clock() -> Result<PathBuf> {
+    once("tests/clock", || {
+        let mut cargo = cargo(root());
+        cargo.args(["build", "--workspace", "--lib"]);
+        artifact(&mut cargo, "cdylib", "outrigger_tests_clock")
+    })
+}
+
 /// The component of `examples/<name>`.
 pub fn example(name: &str) -> Result<PathBuf> {
     let project = format!("examples/{name}");
@@ -113,6 +122,6 @@ fn file(artifact: &Value, kind: &str) -> Option<PathBuf> {
     let files = artifact["filenames"].as_array()?.iter();
     files
         .filter_map(Value::as_str)
-        .find(|it| it.ends_with(".wasm"))
+        .find(|it| it.ends_with(".wasm") || it.ends_with(".so"))
         .map(PathBuf::from)
 }
