@@ -277,8 +277,8 @@ impl Assembly {
         }
     }
 
-    /// Writes what this server found out, or with `None` removes what was, if nobody else has written there since `before` was read. `None` where
-    /// another server has: it is to be read again.
+    /// Writes what this server found out, or with `None` removes what was, if nobody else has written there since
+    /// `before` was read. `None` where another server has: it is to be read again.
     async fn note(
         &self,
         key: &Key,
