@@ -1,4 +1,8 @@
-//! Time and chance, injected so that tests are exact.
+//! Time and chance, injected so that tests are exact; and what the machine has.
+
+use std::num::NonZero;
+use std::sync::LazyLock;
+use std::thread;
 
 use jiff::Timestamp;
 
@@ -43,4 +47,11 @@ impl UidSource for RandomUids {
             .map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]))
             .collect()
     }
+}
+
+/// How many processors this process may use. The operating system takes 0.1 ms to tell, and hundreds ask at a start.
+pub fn processors() -> usize {
+    static PROCESSORS: LazyLock<usize> =
+        LazyLock::new(|| thread::available_parallelism().map_or(1, NonZero::get));
+    *PROCESSORS
 }

@@ -20,7 +20,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
 use wasmtime::component::Component;
@@ -182,14 +182,14 @@ impl CompileCache {
         let count = seals.len() / length;
         let mut sealed = seals.chunks(length).enumerate();
         let is_each = each_chunk(file, chunk, |chunk| {
-            let opened = sealed.next().and_then(|(at, seal)| {
-                let text = self.seals.open(seal.to_vec(), chunk)?;
-                Some(text == chunk_name(name, at, count).into_bytes())
-            });
-            opened
-                .unwrap_or(false)
-                .then_some(())
-                .context("it is not ours")
+            let (at, seal) = sealed.next().context("it has no seal")?;
+            let text = self.seals.open(seal.to_vec(), chunk);
+            let expected = chunk_name(name, at, count);
+            ensure!(
+                text.as_deref() == Some(expected.as_bytes()),
+                "it is not ours"
+            );
+            Ok(())
         });
         is_each.is_ok() && sealed.next().is_none() && count > 0
     }
@@ -207,8 +207,7 @@ impl CompileCache {
             Ok(())
         })?;
         let temporary_seals = seals_path(temporary);
-        write_private(&temporary_seals, &seals)?;
-        File::open(&temporary_seals)?.sync_all()?;
+        write_private(&temporary_seals, &seals)?.sync_all()?;
         File::open(temporary)?.sync_all()?;
         std::fs::rename(temporary, path)?;
         std::fs::rename(&temporary_seals, seals_path(path))?;
@@ -296,19 +295,21 @@ fn installation_key(path: &Path) -> anyhow::Result<[u8; KEY_BYTES]> {
     let mut key = [0; KEY_BYTES];
     rand::fill(&mut key).map_err(|_| anyhow::anyhow!("the system has no randomness"))?;
     write_private(path, &key)
-        .and_then(|()| File::open(path)?.sync_all())
+        .and_then(|key| key.sync_all())
         .with_context(|| format!("{} cannot be written", path.display()))?;
     Ok(key)
 }
 
-fn write_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    std::fs::OpenOptions::new()
+/// The file, which is not synced yet.
+fn write_private(path: &Path, content: &[u8]) -> std::io::Result<File> {
+    let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
-        .open(path)?
-        .write_all(content)
+        .open(path)?;
+    file.write_all(content)?;
+    Ok(file)
 }
 
 #[expect(

@@ -6,11 +6,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::time::Instant;
+
+use crate::ambient::processors;
 
 /// Waiting calls per running one.
 const WAITING_FACTOR: usize = 3;
@@ -63,10 +65,7 @@ impl Room {
 
 /// As many guests of one plugin as may be on a core at once.
 pub(crate) fn half_of_the_cores() -> Arc<Semaphore> {
-    // The operating system takes 0.1 ms to tell, and is asked for each plugin.
-    static CORES: LazyLock<usize> =
-        LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
-    Arc::new(Semaphore::new((*CORES / 2).max(1)))
+    Arc::new(Semaphore::new((processors() / 2).max(1)))
 }
 
 type Acquire = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;

@@ -19,7 +19,8 @@ pub(super) struct Administrator {
     pub(super) certificate: KeyedCertificate,
 }
 
-/// Waits until the server is ready, which it mostly is when what is `served` has changed, writes the kubeconfig, and stays: its end would be the server's.
+/// Waits until the server is ready, which it mostly is when what is `served` has changed, writes the kubeconfig, and
+/// stays: its end would be the server's.
 pub(super) async fn announce(
     administrator: &Administrator,
     data_dir: &Path,

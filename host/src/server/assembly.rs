@@ -255,26 +255,30 @@ impl Assembly {
         let key = Notes::key(Notes::SCHEMAS, definition);
         let mut noted = notes.0.get(&key).cloned();
         let schema = &definition.storage_version().schema;
-        let digest = digest_of(schema.document().to_string().as_bytes());
-        // An object of any schema is one of a schema without fields.
-        let takes_anything = schema.takes_anything();
-        if self.storage.is_shared() {
+        let since = if self.storage.is_shared() {
             if let Some(noted) = &noted {
                 // Copied here from where nobody else wrote. Whoever is quicker has done the same.
                 self.note(&key, Some(noted), None).await?;
             }
-            return Ok(if takes_anything { Revision(0) } else { ALWAYS });
-        }
-        loop {
-            let since = match &noted {
-                Some(noted) if noted.record.bytes == digest.as_bytes() => Some(noted.revision),
-                _ => self.note(&key, noted.as_ref(), Some(&digest)).await?,
-            };
-            if let Some(since) = since {
-                return Ok(if takes_anything { Revision(0) } else { since });
+            ALWAYS
+        } else {
+            let digest = digest_of(schema.document().to_string().as_bytes());
+            loop {
+                let since = match &noted {
+                    Some(noted) if noted.record.bytes == digest.as_bytes() => Some(noted.revision),
+                    _ => self.note(&key, noted.as_ref(), Some(&digest)).await?,
+                };
+                if let Some(since) = since {
+                    break since;
+                }
+                noted = self.storage.get(&key).await?;
             }
-            noted = self.storage.get(&key).await?;
-        }
+        };
+        // An object of any schema is one of a schema without fields.
+        Ok(match schema.takes_anything() {
+            true => Revision(0),
+            false => since,
+        })
     }
 
     /// Writes what this server found out, or with `None` removes what was, if nobody else has written there since

@@ -28,6 +28,7 @@
 mod backup;
 mod check;
 mod copy;
+mod counts;
 mod folder;
 mod mark;
 mod rows;

@@ -12,6 +12,7 @@ use wasmtime::component::Component;
 
 use super::document::PluginSpec;
 use super::folder::File;
+use crate::ambient::processors;
 use crate::plugin::LoadError;
 use crate::plugin::capability::Capabilities;
 use crate::plugin::compile_cache::{CompileCache, Known};
@@ -52,8 +53,7 @@ impl Preparer {
     /// Looks at all of them; the answers are in the order of the jobs. A file that has not come to rest is read, too:
     /// content that was compiled before is whole.
     pub(super) async fn prepare(self: &Arc<Self>, jobs: Vec<Job>) -> Vec<(Job, Prepared)> {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = processors.min(jobs.len());
+        let threads = processors().min(jobs.len());
         let queue = Queue(Arc::new(Mutex::new(jobs.into_iter().enumerate().collect())));
         let mut lanes = JoinSet::new();
         for _ in 0..threads {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Row};
 
+use super::counts::Counts;
 use super::{OpenError, folder, mark, rows, schema};
 use crate::api::Object;
 use crate::storage::Revision;
@@ -127,7 +128,7 @@ fn check_rows(
     ))?;
     let mut rows = query.query([])?;
     let mut done = 0;
-    let mut counts = rows::Counts::default();
+    let mut counts = Counts::default();
     while let Some(row) = rows.next()? {
         if let Err(problem) = check_row(row, report, &mut counts) {
             report.problem(problem);
@@ -149,7 +150,7 @@ fn check_rows(
     Ok(())
 }
 
-fn check_row(row: &Row<'_>, report: &mut Report, counts: &mut rows::Counts) -> Result<(), String> {
+fn check_row(row: &Row<'_>, report: &mut Report, counts: &mut Counts) -> Result<(), String> {
     let id: i64 = row
         .get(0)
         .map_err(|err| format!("a row without a number: {err}"))?;

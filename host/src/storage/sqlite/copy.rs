@@ -11,6 +11,7 @@ use rusqlite::Connection;
 
 use super::backup::{REVISIONS_SKIPPED, last_revision, place_restored, remove};
 use super::check::{Progress, Report, check_file};
+use super::counts::Counts;
 use super::folder::{self, FolderLock};
 use super::{OpenError, mark, rows, schema};
 use crate::storage::copy::Tally;
@@ -178,7 +179,7 @@ impl Import {
     pub fn put(&mut self, items: &[Item]) -> Result<(), OpenError> {
         let mut put = || {
             let transaction = self.connection.transaction()?;
-            let mut counts = rows::Counts::default();
+            let mut counts = Counts::default();
             for item in items {
                 rows::insert(&transaction, &item.key, item.revision, &item.record)?;
                 counts.count(&item.key, 1);

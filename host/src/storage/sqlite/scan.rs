@@ -3,13 +3,13 @@
 //! Each thread has a connection of its own and a part of the keys. All see the same: only the writer changes records,
 //! and its thread waits for them.
 
-use std::num::NonZero;
 use std::path::Path;
 use std::thread;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{rows, schema};
+use crate::ambient::processors;
 use crate::storage::Item;
 
 /// Fewer rows are not worth another thread.
@@ -25,7 +25,7 @@ pub(super) fn items(
     file: &Path,
     prefix: &str,
 ) -> rusqlite::Result<Vec<Item>> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = processors();
     let borders = match threads.min(MAX_THREADS) {
         threads if threads > 1 && is_large(connection, prefix)? => {
             borders(connection, prefix, threads)?

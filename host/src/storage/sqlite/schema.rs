@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
+use super::counts::Counts;
 use super::{OpenError, rows};
 use crate::storage::Revision;
 
@@ -111,7 +112,7 @@ pub(super) fn upgrade(connection: &mut Connection, file: &Path) -> Result<(), Op
         if from < WITH_CHECKSUMS {
             add_checksums(&transaction)?;
         }
-        rows::Counts::begin(&transaction)?;
+        Counts::begin(&transaction)?;
         rows::set_meta(&transaction, "format", Revision(FORMAT.unsigned_abs()))?;
         transaction.commit()
     };

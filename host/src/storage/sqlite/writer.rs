@@ -16,6 +16,7 @@ use anyhow::anyhow;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
+use super::counts::{self, Counts};
 use super::folder::FolderLock;
 use super::mark::Mark;
 use super::schema::State;
@@ -156,7 +157,7 @@ impl Writer {
     fn attach(&mut self, prefix: &str, sink: Arc<dyn Sink>) -> Result<(), StorageError> {
         let read = || {
             let items = scan::items(&self.connection, &self.shared.file, prefix)?;
-            rows::check_loaded(&self.connection, prefix, &items, self.state.revision)?;
+            counts::check_loaded(&self.connection, prefix, &items, self.state.revision)?;
             let limit = self.options.history_max_rows;
             let oldest = self.state.compacted;
             let (history, oldest) = rows::history(&self.connection, prefix, oldest, limit, &items)?;
@@ -209,7 +210,7 @@ impl Writer {
         let transaction = self.connection.transaction_with_behavior(immediate)?;
         let mut revision = self.state.revision;
         let mut results = Vec::with_capacity(group.len());
-        let mut counts = rows::Counts::default();
+        let mut counts = Counts::default();
         for writes in group {
             let next = Revision(revision.0 + 1);
             let mut broken = None;

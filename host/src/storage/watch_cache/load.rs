@@ -1,13 +1,13 @@
 //! Records of an engine to objects of the cache: all of them at the start, and each that is committed.
 
 use std::collections::{HashMap, VecDeque};
-use std::num::NonZero;
 use std::sync::{Arc, PoisonError};
 use std::thread;
 
 use super::object::UNNUMBERED;
 use super::ring::{Objects, Ring};
 use super::{Attributes, CacheEvent, CachedObject, WatchCache};
+use crate::ambient::processors;
 use crate::api::object::METADATA_OPENS;
 use crate::storage::{Event, Item, Key, Record, Revision};
 
@@ -23,7 +23,7 @@ const MAX_HEADS: usize = 64;
 impl WatchCache {
     /// In the order of `items`. Their metadata is read by as many threads as there are processors.
     pub(super) fn loaded(&self, items: Vec<Item>) -> Vec<Arc<CachedObject>> {
-        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = processors();
         let threads = threads.min(MAX_THREADS).min(items.len() / ITEMS_PER_THREAD);
         if threads < 2 {
             return items.into_iter().map(|it| self.of_item(it)).collect();
