@@ -19,6 +19,9 @@
 //! its own; a failed precondition fails only its own. Then come the sinks, in the order of revisions, then the
 //! acknowledgements. At most 64 MiB of writes wait, the rest waits outside.
 //!
+//! **Room** that deleted records leave is filled by later ones. What is free beyond 16 MiB and a quarter of the file is
+//! given back to the disk.
+//!
 //! **History** is kept for 5 minutes (etcd's compaction by kube-apiserver), at most 100,000 superseded rows and
 //! 256 MiB of them.
 //!
@@ -34,6 +37,7 @@ mod mark;
 mod rows;
 mod scan;
 mod schema;
+mod vacuum;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -66,7 +70,9 @@ pub struct Options {
     pub history_min_age: Duration,
     /// ...but never more superseded rows than this.
     pub history_max_rows: usize,
-    /// How often an idle store looks after history, and tries again whether a broken disk works.
+    /// So much free room stays in the file, in bytes, or a quarter of it where that is more.
+    pub free_max_bytes: u64,
+    /// How often an idle store looks after history and free room, and tries again whether a broken disk works.
     pub tend_every: Duration,
 }
 
@@ -76,6 +82,7 @@ impl Default for Options {
             lock_wait: Duration::from_secs(30),
             history_min_age: Duration::from_secs(5 * 60),
             history_max_rows: 100_000,
+            free_max_bytes: 16 << 20,
             tend_every: Duration::from_secs(1),
         }
     }

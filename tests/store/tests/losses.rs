@@ -99,6 +99,7 @@ fn run(
 fn options() -> Options {
     Options {
         history_max_rows: 150,
+        free_max_bytes: 0,
         tend_every: Duration::from_millis(5),
         ..Options::default()
     }

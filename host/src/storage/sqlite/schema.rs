@@ -6,7 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
 use super::counts::Counts;
-use super::{OpenError, rows};
+use super::{OpenError, rows, vacuum};
 use crate::storage::Revision;
 
 /// `Outr`, which `file(1)` shows too.
@@ -49,6 +49,9 @@ pub(super) fn open(file: &Path) -> Result<Connection, OpenError> {
     let describe = |err: rusqlite::Error| describe(file, &err);
     let mut connection = Connection::open(file).map_err(describe)?;
     let is_new = !recognise(&connection, file)?;
+    if is_new {
+        vacuum::prepare(&connection).map_err(describe)?;
+    }
     configure(&connection).map_err(describe)?;
     if is_new {
         create(&mut connection).map_err(describe)?;
@@ -210,7 +213,7 @@ fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
+pub(super) fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, name, |row| row.get(0))
 }
 

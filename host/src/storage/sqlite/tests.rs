@@ -257,6 +257,46 @@ async fn history_is_compacted_and_stays_so_over_a_restart() {
     assert_eq!(watcher.next().await.unwrap().len(), 1);
 }
 
+#[tokio::test]
+async fn a_file_is_short_again_once_most_of_it_was_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        history_max_rows: 0,
+        free_max_bytes: 1 << 20,
+        tend_every: Duration::from_millis(10),
+        ..quick()
+    };
+    let storage = SqliteStorage::open(folder.path(), options).unwrap();
+    let large = "x".repeat(512 << 10);
+    let many: Vec<String> = (0..40).map(|it| format!("a/{it}")).collect();
+    let kept = commit(&storage, create("a/kept", "1")).await.unwrap();
+    for name in &many {
+        commit(&storage, create(name, &large)).await.unwrap();
+    }
+    let file = storage.shared.file.clone();
+    let length = || std::fs::metadata(&file).unwrap().len();
+    assert!(length() > 16 << 20, "{}", length());
+
+    for name in &many {
+        let write = delete(name, Expected::Anything);
+        commit(&storage, write).await.unwrap();
+    }
+    let short = async {
+        while length() > 2 << 20 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let short = tokio::time::timeout(Duration::from_secs(30), short).await;
+    short.expect("room is looked after all the time");
+    storage.close().await;
+    let report = check(folder.path(), &mut |_| {}).unwrap();
+    assert_eq!((report.records, report.problems.len()), (1, 0));
+    let storage = open(&folder);
+    let items = storage.list(PREFIX, "", 10).await.unwrap();
+    let items: Vec<_> = items.iter().map(|it| it.revision).collect();
+    assert_eq!(items, [kept]);
+}
+
 /// A new store has as many changes as objects: they are not made into events to be forgotten.
 #[tokio::test]
 async fn the_latest_changes_of_a_store_that_was_just_filled_are_known() {

@@ -20,7 +20,7 @@ use super::counts::{self, Counts};
 use super::folder::FolderLock;
 use super::mark::Mark;
 use super::schema::State;
-use super::{Options, Shared, lock, rows, scan};
+use super::{Options, Shared, lock, rows, scan, vacuum};
 use crate::storage::sinks::Sinks;
 use crate::storage::{Event, Key, Revision, Sink, StorageError, Write, transaction};
 
@@ -263,7 +263,7 @@ impl Writer {
         revision
     }
 
-    /// What is to be done now and then: marks of time, compaction, and the try whether a broken disk works.
+    /// What is to be done now and then: marks of time, compaction, free room, and the try whether a broken disk works.
     fn tend(&mut self) {
         let age = self.options.history_min_age;
         let spacing = age / 30;
@@ -281,7 +281,8 @@ impl Writer {
         let is_broken = lock(&self.shared.trouble).is_some();
         let result = if is_broken { self.probe() } else { Ok(()) };
         let due_revision = due.map_or(Revision(0), |(_, revision)| revision);
-        match result.and_then(|()| self.compact(due_revision)) {
+        let result = result.and_then(|()| self.compact(due_revision));
+        match result.and_then(|()| self.vacuum()) {
             Ok(()) => self.set_trouble(None),
             Err(err) => {
                 if let Some(mark) = due {
@@ -337,6 +338,23 @@ impl Writer {
                 self.take(waiting);
             }
         }
+    }
+
+    /// In steps, between which writes that wait are committed.
+    fn vacuum(&mut self) -> rusqlite::Result<()> {
+        let mut left = vacuum::excess(&self.connection, self.options.free_max_bytes)?;
+        if left == 0 {
+            return Ok(());
+        }
+        while left > 0 {
+            let step = left.min(vacuum::STEP);
+            vacuum::give_back(&self.connection, step)?;
+            left -= step;
+            if let Ok(waiting) = self.commands.try_recv() {
+                self.take(waiting);
+            }
+        }
+        vacuum::shorten(&self.connection)
     }
 
     fn failure(&self, err: &rusqlite::Error) -> StorageError {

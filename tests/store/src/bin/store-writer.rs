@@ -41,6 +41,7 @@ fn main() -> Result<()> {
     let options = Options {
         lock_wait: Duration::from_secs(10),
         history_max_rows: 150,
+        free_max_bytes: 0,
         tend_every: Duration::from_millis(5),
         ..Options::default()
     };
